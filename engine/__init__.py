@@ -1,0 +1,1 @@
+"""engine works: models and worker processes. Knows nothing of HTTP or of callers."""

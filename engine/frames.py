@@ -1,0 +1,279 @@
+"""The wire between a gateway and its engine processes: length-prefixed msgpack frames.
+
+A frame is four bytes little-endian length and one msgpack value. Both sides greet with `Hello` and
+refuse another protocol version. A worker sends one `Step` frame a step, holding what every request
+of that connection gained. Nothing here executes what it reads: msgspec decodes into these types or
+raises, and a frame above `MAX_FRAME_BYTES` ends the connection.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from policies.call import Message, Sampling, StopReason, TokenLogprob, Tool
+
+PROTOCOL_VERSION = 1
+LENGTH_BYTES = 4
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+
+WorkerRole = Literal["chat", "embedding"]
+
+
+class Frame(Struct, frozen=True, tag=True, kw_only=True):
+    """Base of all frames; the type's name is its tag."""
+
+
+class Hello(Frame):
+    """First frame of a gateway on any connection."""
+
+    version: int
+
+
+# ---- gateway -> worker
+
+
+class Start(Frame):
+    """Run one request. `token_ids` are int32 little-endian, one entry a sequence (embeddings: one an input).
+
+    `id` is the connection's own. `sampling.seed` is always set. `grammar` is GBNF or empty.
+    """
+
+    id: int
+    token_ids: tuple[bytes, ...]
+    sampling: Sampling
+    max_output_tokens: int
+    cache_scope: str
+    top_logprobs: int | None = None
+    grammar: str = ""
+
+
+class Cancel(Frame):
+    """Free the slot of request `id`; unknown ids are ignored (it may just have ended)."""
+
+    id: int
+
+
+class AskCounters(Frame):
+    """Ask for `Counters`."""
+
+
+WorkerRequest = Hello | Start | Cancel | AskCounters
+
+
+# ---- worker -> gateway
+
+
+class WorkerHello(Frame):
+    """First frame of a worker: what it serves."""
+
+    version: int
+    model: str
+    role: WorkerRole
+    slots: int
+    slot_context_tokens: int
+    threads: int
+    pid: int
+
+
+class Output(Frame):
+    """What one request gained in one step: text (never a split character) and how many tokens it took."""
+
+    id: int
+    text: str
+    output_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class Ended(Frame):
+    """A request is over and its slot is free. Exactly one of `reason` and `fault` is set.
+
+    Counts and nanoseconds are the worker's own; `token_ids` (int32 LE) are the output tokens.
+    `vectors` (float32 LE, one an input) only for embeddings. A cancelled request gets no Ended.
+    """
+
+    id: int
+    reason: StopReason | None = None
+    fault: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    prefill_ns: int = 0
+    decode_ns: int = 0
+    token_ids: bytes = b""
+    vectors: tuple[bytes, ...] = ()
+
+
+class SlotTaken(Frame):
+    """Request `id` came one too many; it was not started."""
+
+    id: int
+
+
+class Step(Frame):
+    """One step: what each request of this connection gained, who ended, and how the step went."""
+
+    outputs: tuple[Output, ...]
+    ended: tuple[Ended, ...]
+    step_ns: int
+    decode_rows: int
+    prefill_rows: int
+    cached_tokens: int
+    output_tokens: int
+    busy_slots: int
+    slots: int
+
+
+class Counters(Frame):
+    """Totals since the worker's start. `decode_calls` counts `llama_decode`, in which
+    `output_tokens` were sampled; `steps` counts loop steps, `cancelled` freed before their end.
+    """
+
+    decode_calls: int
+    steps: int
+    output_tokens: int
+    prefill_tokens: int
+    cached_tokens: int
+    started: int
+    ended: int
+    cancelled: int
+    busy_slots: int
+
+
+WorkerAnswer = WorkerHello | Step | SlotTaken | Counters
+
+
+# ---- gateway <-> preparer
+
+
+class Prepare(Frame):
+    """Make a call ready: render `messages` or `prompt`, tokenise, compile the format.
+
+    `kind` as in Call. `tools` and `think` go to the template. `schema` None with `json_format` True
+    means any JSON. `max_output_tokens` 0 means up to the context. `cache_scope` salts block hashes.
+    """
+
+    id: int
+    kind: Literal["chat", "completion", "embedding"]
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+    system: str | None = None
+    context: tuple[int, ...] = ()
+    raw: bool = False
+    inputs: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    think: bool | str | None = None
+    json_format: bool = False
+    schema: dict[str, Any] | None = None
+    truncate: bool = True
+    max_output_tokens: int = 0
+    cache_scope: str = ""
+
+
+class Describe(Frame):
+    """Ask for the model's `Description`."""
+
+    id: int
+
+
+PreparerRequest = Hello | Prepare | Describe
+
+
+class PreparerHello(Frame):
+    """First frame of a preparer; counts and capabilities come from the file itself."""
+
+    version: int
+    model: str
+    context_tokens: int
+    capabilities: tuple[str, ...]
+    pid: int
+
+
+class Ready(Frame):
+    """Answer to Prepare: ids (int32 LE, one entry a sequence), their count, block hashes, grammar.
+
+    `max_output_tokens` is what the context leaves, at most what was asked.
+    """
+
+    id: int
+    token_ids: tuple[bytes, ...]
+    prompt_tokens: int
+    block_hashes: tuple[bytes, ...] = ()
+    grammar: str = ""
+    max_output_tokens: int = 0
+
+
+class Failed(Frame):
+    """Answer to Prepare or Describe that went wrong. `kind` chooses the error raised:
+
+    `input` -> PrepareFailed(reason, text), `context` -> ContextTooLong (counts set), `timeout` ->
+    DeadlineExceeded. `text` is public and ours, `reason` private.
+    """
+
+    id: int
+    kind: Literal["input", "context", "timeout"]
+    reason: str
+    text: str = ""
+    prompt_tokens: int = 0
+    limit_tokens: int = 0
+
+
+class Description(Frame):
+    """Answer to Describe: what `/api/show` needs beyond the catalogue."""
+
+    id: int
+    info: dict[str, Any]
+    template: str
+
+
+PreparerAnswer = PreparerHello | Ready | Failed | Description
+
+
+class FrameError(Exception):
+    """The other side sent something that is not a frame of this protocol."""
+
+
+class FrameReader:
+    """Cuts a byte stream into decoded frames of one union type.
+
+    >>> reader = FrameReader(WorkerRequest)
+    >>> list(reader.feed(encode(Cancel(id=3))))
+    [Cancel(id=3)]
+    """
+
+    def __init__(self, union: Any) -> None:
+        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(union)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Frames completed by `data`, in order. Raises FrameError for a foreign or oversized frame."""
+        self._buffer += data
+        frames = []
+        while (frame := self._next()) is not None:
+            frames.append(frame)
+        return frames
+
+    def _next(self) -> Any | None:
+        if len(self._buffer) < LENGTH_BYTES:
+            return None
+        length = int.from_bytes(self._buffer[:LENGTH_BYTES], "little")
+        if length > MAX_FRAME_BYTES:
+            raise FrameError(f"frame of {length} bytes is above {MAX_FRAME_BYTES}")
+        end = LENGTH_BYTES + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[LENGTH_BYTES:end])
+        del self._buffer[:end]
+        try:
+            return self._decoder.decode(body)
+        except msgspec.MsgspecError as fault:
+            raise FrameError(f"not a frame of this protocol: {fault}") from None
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(frame: Frame) -> bytes:
+    """`frame` as bytes with its length prefix."""
+    body = _encoder.encode(frame)
+    return len(body).to_bytes(LENGTH_BYTES, "little") + body

@@ -1,0 +1,81 @@
+"""What an engine is: anything that can prepare a call and stream its events.
+
+Two kinds exist: the own pool (`engine.pool`) and HTTP upstreams (`gateway.upstreams`). Both are
+reached only from the app and the dispatcher. A `Target` is the unit of capacity that the queue
+sees: one worker, or one upstream.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from msgspec import Struct
+
+from policies.call import Call, Event, ModelCard, ModelDescription
+
+
+class Prepared(Struct, frozen=True, kw_only=True):
+    """A call made ready to be priced and run.
+
+    `prompt_ids` holds one sequence of token ids for chat and completion, one an input for
+    embeddings; empty for an upstream, which then sets `estimated` and gives a guess in
+    `prompt_tokens`. `block_hashes` are salted with the call's cache scope, one for each 64-token
+    block, each hash covering all blocks before it. `grammar` is compiled GBNF or empty.
+    """
+
+    call: Call
+    prompt_tokens: int
+    prompt_ids: tuple[tuple[int, ...], ...] = ()
+    block_hashes: tuple[bytes, ...] = ()
+    grammar: str = ""
+    max_output_tokens: int
+    estimated: bool = False
+
+
+class StepReport(Struct, frozen=True, kw_only=True):
+    """One step of one target: nanoseconds of the decode call, rows of each kind, and occupancy.
+
+    `decode_rows` and `prefill_rows` were in the batch; `cached_tokens` were reused instead of
+    prefilled since the last report; `busy_slots` of `slots` hold a request after the step.
+    """
+
+    step_ns: int
+    decode_rows: int
+    prefill_rows: int
+    cached_tokens: int
+    output_tokens: int
+    busy_slots: int
+    slots: int
+
+
+class TargetState(Struct, frozen=True, kw_only=True):
+    """A change the engine announces: a target that became ready (with its slots) or was lost."""
+
+    target: str
+    models: tuple[str, ...]
+    kinds: tuple[str, ...]
+    slots: int
+    ready: bool
+
+
+class Observer(Protocol):
+    """Where an engine reports to; called on the event loop, must not block."""
+
+    def target_changed(self, state: TargetState) -> None: ...
+    def step_reported(self, target: str, report: StepReport) -> None: ...
+
+
+class Engine(Protocol):
+    """One source of capacity. All coroutines raise `EngineError` subclasses and nothing else.
+
+    `run` streams the events of a prepared call on one of this engine's targets; leaving its context
+    early cancels the work there. It raises `SlotTaken` before the first event when the target turned
+    out to be full. `start_up` begins to connect and report to the observer, `close` ends that.
+    """
+
+    async def start_up(self, observer: Observer) -> None: ...
+    async def close(self) -> None: ...
+    def models(self) -> tuple[ModelCard, ...]: ...
+    async def describe(self, model: str) -> ModelDescription: ...
+    async def prepare(self, call: Call) -> Prepared: ...
+    def run(self, target: str, prepared: Prepared) -> AbstractAsyncContextManager[AsyncIterator[Event]]: ...

@@ -1,0 +1,171 @@
+"""Their errors: every way a request is refused. Each refusal says two things.
+
+`reason` is private, for the audit log: a stable code, never a client's text. What the caller reads
+stands in one table per dialect in `gateway/`, filled from the public fields below; a test demands a
+row for every subclass here. `status` is the HTTP status where a dialect names no other.
+"""
+
+
+class Refused(Exception):
+    """A request that Corral will not serve. Subclasses say which kind; `reason` says why, privately."""
+
+    status = 403
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class EdgeRejected(Refused):
+    """The message itself is unfit: framing, path, header. The connection is closed after it."""
+
+    status = 400
+
+
+class AddressNotAllowed(Refused):
+    """The client's address is not on a list it must be on."""
+
+    status = 403
+
+
+class NotAuthenticated(Refused):
+    """Missing, malformed, unknown, wrong, expired, revoked: one body for all (RFC 6750 section 3.1).
+
+    `presented` tells only whether there was a credential at all, for `error="invalid_token"`.
+    """
+
+    status = 401
+
+    def __init__(self, reason: str, *, presented: bool) -> None:
+        super().__init__(reason)
+        self.presented = presented
+
+
+class ConflictingCredentials(Refused):
+    """Two different credentials in one request: RFC 6750 `invalid_request`."""
+
+    status = 400
+
+
+class NotAuthorized(Refused):
+    """A known principal without the scope for this route."""
+
+    status = 403
+
+
+class RouteUnknown(Refused):
+    """No such path, told only to a known principal."""
+
+    status = 404
+
+
+class MethodNotAllowed(Refused):
+    """The path exists, the method does not; `allowed` fills the Allow header."""
+
+    status = 405
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__("method_not_allowed")
+        self.allowed = allowed
+
+
+class ModelUnknown(Refused):
+    """The model does not exist or is not the team's: the two look alike (no inventory oracle)."""
+
+    status = 404
+
+    def __init__(self, reason: str, *, model: str) -> None:
+        super().__init__(reason)
+        self.model = model
+
+
+class BadRequest(Refused):
+    """The body is not what the route takes. `text` is public and in the dialect's own words."""
+
+    status = 400
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(reason)
+        self.text = text
+
+
+class BodyTooLarge(Refused):
+    """The body, or a part of it, is beyond the route's cap of `limit_bytes`."""
+
+    status = 413
+
+    def __init__(self, reason: str, *, limit_bytes: int) -> None:
+        super().__init__(reason)
+        self.limit_bytes = limit_bytes
+
+
+class BodyTooSlow(Refused):
+    """The body did not arrive by its deadline."""
+
+    status = 408
+
+
+class EncodingNotSupported(Refused):
+    """A Content-Encoding on a route that declares none."""
+
+    status = 415
+
+
+class RateLimited(Refused):
+    """A rate or concurrency limit was reached; `limit` names it, `retry_after_s` says when it frees."""
+
+    status = 429
+
+    def __init__(self, reason: str, *, limit: str, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(Refused):
+    """A budget is used up; retrying soon does not help."""
+
+    status = 429
+
+    def __init__(self, reason: str, *, limit: str, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Refused):
+    """Capacity exists but is contended. `reason`: queue_full, deadline_unreachable or expired_in_queue."""
+
+    status = 429
+
+    def __init__(self, reason: str, *, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class NoCapacity(Refused):
+    """No target alive for the model: starting, draining or dead."""
+
+    status = 503
+
+    def __init__(self, reason: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class PolicyUnavailable(Refused):
+    """A check could not be made (key store away): refuse rather than guess."""
+
+    status = 503
+
+
+class AuditUnavailable(Refused):
+    """The record of this request could not be written, so the request is not served."""
+
+    status = 503
+
+
+class Revoked(Refused):
+    """The credential was revoked while its stream ran: the stream is cut."""
+
+    status = 401

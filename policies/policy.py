@@ -1,0 +1,88 @@
+"""The people: what `policy.yaml` says, as one immutable value.
+
+A `Policy` is taken once, at step 1 of a request, and handed along; a request never sees half of a
+change. Validation of single values happens in the types here (each raises ValueError with a
+sentence an operator understands); reading the file is `gateway.config`'s work.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from policies.networks import Networks
+
+TEAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on one key of a team. None means no bound of this kind.
+
+    `requests_per_minute` is a sustained rate with a burst of `burst_requests`; `concurrent_requests`
+    counts requests queued or running.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    requests_per_minute: int | None = 600
+    burst_requests: int = 60
+    concurrent_requests: int | None = 32
+
+    def __post_init__(self) -> None:
+        for name in ("requests_per_minute", "burst_requests", "concurrent_requests"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or null for no limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """One team: what it may use, from where, and how much of it.
+
+    `models` are catalogue names; `"*"` means every model. `weight` is its share of a contended
+    pool. `max_queued` bounds its waiting requests.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    models: tuple[str, ...] = ()
+    networks: Networks = field(default_factory=Networks)
+    limits: Limits = field(default_factory=Limits)
+    weight: float = 1.0
+    max_queued: int = 64
+    max_output_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise ValueError("weight must be above 0")
+        if self.max_queued < 1 or self.max_output_tokens < 1:
+            raise ValueError("max_queued and max_output_tokens must be at least 1")
+
+    def may_use(self, model: str) -> bool:
+        """True when the team's list names `model` (the catalogue's spelling) or `*`."""
+        return "*" in self.models or model in self.models
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The whole of `policy.yaml`. `networks` is the global list; teams narrow it, never widen it.
+
+    `max_queued` bounds waiting requests over all teams, so memory is bounded whatever the teams say.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    teams: dict[str, Team]
+    networks: Networks = field(default_factory=Networks)
+    trusted_proxies: tuple[str, ...] = ()
+    max_queued: int = 512
+
+    def __post_init__(self) -> None:
+        for name in self.teams:
+            if not TEAM_NAME.match(name):
+                raise ValueError(
+                    f"team name {name!r} must be 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
+                )
+        if self.max_queued < 1:
+            raise ValueError("max_queued must be at least 1")

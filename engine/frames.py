@@ -24,7 +24,7 @@ class Frame(Struct, frozen=True, tag=True, kw_only=True):
     """Base of all frames; the type's name is its tag."""
 
 
-class Hello(Frame):
+class Hello(Frame, frozen=True, tag=True, kw_only=True):
     """First frame of a gateway on any connection."""
 
     version: int
@@ -33,7 +33,7 @@ class Hello(Frame):
 # ---- gateway -> worker
 
 
-class Start(Frame):
+class Start(Frame, frozen=True, tag=True, kw_only=True):
     """Run one request. `token_ids` are int32 little-endian, one entry a sequence (embeddings: one an input).
 
     `id` is the connection's own. `sampling.seed` is always set. `grammar` is GBNF or empty.
@@ -48,13 +48,13 @@ class Start(Frame):
     grammar: str = ""
 
 
-class Cancel(Frame):
+class Cancel(Frame, frozen=True, tag=True, kw_only=True):
     """Free the slot of request `id`; unknown ids are ignored (it may just have ended)."""
 
     id: int
 
 
-class AskCounters(Frame):
+class AskCounters(Frame, frozen=True, tag=True, kw_only=True):
     """Ask for `Counters`."""
 
 
@@ -64,7 +64,7 @@ WorkerRequest = Hello | Start | Cancel | AskCounters
 # ---- worker -> gateway
 
 
-class WorkerHello(Frame):
+class WorkerHello(Frame, frozen=True, tag=True, kw_only=True):
     """First frame of a worker: what it serves."""
 
     version: int
@@ -76,7 +76,7 @@ class WorkerHello(Frame):
     pid: int
 
 
-class Output(Frame):
+class Output(Frame, frozen=True, tag=True, kw_only=True):
     """What one request gained in one step: text (never a split character) and how many tokens it took."""
 
     id: int
@@ -85,7 +85,7 @@ class Output(Frame):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-class Ended(Frame):
+class Ended(Frame, frozen=True, tag=True, kw_only=True):
     """A request is over and its slot is free. Exactly one of `reason` and `fault` is set.
 
     Counts and nanoseconds are the worker's own; `token_ids` (int32 LE) are the output tokens.
@@ -104,13 +104,13 @@ class Ended(Frame):
     vectors: tuple[bytes, ...] = ()
 
 
-class SlotTaken(Frame):
+class SlotTaken(Frame, frozen=True, tag=True, kw_only=True):
     """Request `id` came one too many; it was not started."""
 
     id: int
 
 
-class Step(Frame):
+class Step(Frame, frozen=True, tag=True, kw_only=True):
     """One step: what each request of this connection gained, who ended, and how the step went."""
 
     outputs: tuple[Output, ...]
@@ -124,7 +124,7 @@ class Step(Frame):
     slots: int
 
 
-class Counters(Frame):
+class Counters(Frame, frozen=True, tag=True, kw_only=True):
     """Totals since the worker's start. `decode_calls` counts `llama_decode`, in which
     `output_tokens` were sampled; `steps` counts loop steps, `cancelled` freed before their end.
     """
@@ -146,7 +146,7 @@ WorkerAnswer = WorkerHello | Step | SlotTaken | Counters
 # ---- gateway <-> preparer
 
 
-class Prepare(Frame):
+class Prepare(Frame, frozen=True, tag=True, kw_only=True):
     """Make a call ready: render `messages` or `prompt`, tokenise, compile the format.
 
     `kind` as in Call. `tools` and `think` go to the template. `schema` None with `json_format` True
@@ -170,7 +170,7 @@ class Prepare(Frame):
     cache_scope: str = ""
 
 
-class Describe(Frame):
+class Describe(Frame, frozen=True, tag=True, kw_only=True):
     """Ask for the model's `Description`."""
 
     id: int
@@ -179,7 +179,7 @@ class Describe(Frame):
 PreparerRequest = Hello | Prepare | Describe
 
 
-class PreparerHello(Frame):
+class PreparerHello(Frame, frozen=True, tag=True, kw_only=True):
     """First frame of a preparer; counts and capabilities come from the file itself."""
 
     version: int
@@ -189,7 +189,7 @@ class PreparerHello(Frame):
     pid: int
 
 
-class Ready(Frame):
+class Ready(Frame, frozen=True, tag=True, kw_only=True):
     """Answer to Prepare: ids (int32 LE, one entry a sequence), their count, block hashes, grammar.
 
     `max_output_tokens` is what the context leaves, at most what was asked.
@@ -203,7 +203,7 @@ class Ready(Frame):
     max_output_tokens: int = 0
 
 
-class Failed(Frame):
+class Failed(Frame, frozen=True, tag=True, kw_only=True):
     """Answer to Prepare or Describe that went wrong. `kind` chooses the error raised:
 
     `input` -> PrepareFailed(reason, text), `context` -> ContextTooLong (counts set), `timeout` ->
@@ -218,7 +218,7 @@ class Failed(Frame):
     limit_tokens: int = 0
 
 
-class Description(Frame):
+class Description(Frame, frozen=True, tag=True, kw_only=True):
     """Answer to Describe: what `/api/show` needs beyond the catalogue."""
 
     id: int

@@ -183,6 +183,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     `name` is the catalogue's own spelling, always with tag. `digest` is 64 hex without prefix.
     `modified_at` is Unix seconds. `slots` is how many requests the engine runs at once for it.
     `context_length` in `details` is the model's, `slot_context_tokens` what one request may use.
+    `system` is put before conversations that bring no system message; it is never shown.
     """
 
     name: str
@@ -191,7 +192,9 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     modified_at: float
     details: ModelDetails = ModelDetails()
     capabilities: tuple[str, ...] = ("completion",)
+    slots: int = 0
     slot_context_tokens: int = 0
+    system: str = ""
 
 
 class ModelDescription(Struct, frozen=True, kw_only=True):

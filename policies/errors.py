@@ -17,9 +17,16 @@ class Refused(Exception):
 
 
 class EdgeRejected(Refused):
-    """The message itself is unfit: framing, path, header. The connection is closed after it."""
+    """The message itself is unfit: framing, path, header. The connection is closed after it.
+
+    `status` is 400 save for 417 (an Expect that cannot be met) and 426 (an upgrade not on offer).
+    """
 
     status = 400
+
+    def __init__(self, reason: str, *, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class AddressNotAllowed(Refused):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
 
+from policies.errors import AddressNotAllowed
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -32,7 +34,10 @@ def read_network(text: str) -> Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
-    """An allow list (None: not asked here) and a deny list. See the rules at the head of the module."""
+    """Where requests may come from, as networks in CIDR notation. See the rules at the head of the module.
+
+    `allow` names the only networks let in; None does not ask here. `deny` names networks kept out, also of `allow`.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -50,6 +55,11 @@ class Networks:
         if _within(address, self._denied):
             return False
         return self.allow is None or _within(address, self._allowed)
+
+    def require(self, address: Address, reason: str) -> None:
+        """Raises AddressNotAllowed with the private `reason` when `address` does not pass."""
+        if not self.allows(address):
+            raise AddressNotAllowed(reason)
 
 
 def _within(address: Address, networks: tuple[Network, ...]) -> bool:

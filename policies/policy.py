@@ -41,7 +41,8 @@ class Team:
     """One team: what it may use, from where, and how much of it.
 
     `models` are catalogue names; `"*"` means every model. `weight` is its share of a contended
-    pool. `max_queued` bounds its waiting requests.
+    pool. `max_queued` bounds its waiting requests, `max_wait_s` how long each of them waits,
+    `max_output_tokens` the length of one answer.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -51,6 +52,7 @@ class Team:
     limits: Limits = field(default_factory=Limits)
     weight: float = 1.0
     max_queued: int = 64
+    max_wait_s: float = 120.0
     max_output_tokens: int = 4096
 
     def __post_init__(self) -> None:
@@ -58,6 +60,8 @@ class Team:
             raise ValueError("weight must be above 0")
         if self.max_queued < 1 or self.max_output_tokens < 1:
             raise ValueError("max_queued and max_output_tokens must be at least 1")
+        if not self.max_wait_s > 0:
+            raise ValueError("max_wait_s must be above 0")
 
     def may_use(self, model: str) -> bool:
         """True when the team's list names `model` (the catalogue's spelling) or `*`."""
@@ -68,7 +72,10 @@ class Team:
 class Policy:
     """The whole of `policy.yaml`. `networks` is the global list; teams narrow it, never widen it.
 
+    `teams` are those who may call, by name. `trusted_proxies` are the networks whose word about the
+    client's address is taken; none by default.
     `max_queued` bounds waiting requests over all teams, so memory is bounded whatever the teams say.
+    `failed_credentials_per_minute` bounds guessing from one network (IPv4 /24, IPv6 /56).
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -76,6 +83,7 @@ class Policy:
     teams: dict[str, Team]
     networks: Networks = field(default_factory=Networks)
     trusted_proxies: tuple[str, ...] = ()
+    failed_credentials_per_minute: int = 100
     max_queued: int = 512
 
     def __post_init__(self) -> None:
@@ -84,5 +92,5 @@ class Policy:
                 raise ValueError(
                     f"team name {name!r} must be 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
                 )
-        if self.max_queued < 1:
-            raise ValueError("max_queued must be at least 1")
+        if self.max_queued < 1 or self.failed_credentials_per_minute < 1:
+            raise ValueError("max_queued and failed_credentials_per_minute must be at least 1")

@@ -1,0 +1,244 @@
+"""What an audit record says: typed parts in, a plain dict for `audit_chain` out.
+
+Decides what may be in the log, and nothing else: when a record is written is the request flow's
+business, how it is chained and stored that of `audit_chain` and gateway/audit_log.py.
+
+Rules:
+ (1) No prompt, answer, header, key or other free text of a client. The few names that a client chooses
+     (method, model, server name) are capped and escaped to printable ASCII; whatever looks like one of
+     our keys is masked, since people paste keys into the wrong field.
+ (2) Every event has its own code; success and failure never share one. An event not in `EVENTS` is a bug.
+ (3) `params` are numbers from an allowlist; anything else is left out.
+ (4) Absent parts are left out, so a field that is there was known.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+Stage = Literal["authorized", "completed", "denied", "aborted", "admin", "system"]
+Effect = Literal["allow", "deny", "limit", "shed", "error"]
+Entry = dict[str, Any]
+
+REQUEST_EVENTS: dict[str, tuple[Stage, str]] = {
+    "request.authorized": ("authorized", "C1000I"),
+    "request.completed": ("completed", "C1001I"),
+    "request.failed": ("completed", "C1001E"),
+    "request.denied": ("denied", "C1002W"),
+    "request.unauthenticated": ("denied", "C1003W"),
+    "request.limited": ("denied", "C1004W"),
+    "request.shed": ("denied", "C1005W"),
+    "request.rejected": ("denied", "C1006W"),
+    "request.aborted": ("aborted", "C1007W"),
+    "request.cut": ("aborted", "C1008W"),
+}
+ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
+    "home.made": ("admin", "C2000I"),
+    "key.created": ("admin", "C2001I"),
+    "key.rotated": ("admin", "C2002I"),
+    "key.revoked": ("admin", "C2003I"),
+    "key.reviewed": ("admin", "C2005I"),
+    "key.act_refused": ("admin", "C2004W"),
+    "policy.changed": ("admin", "C2010I"),
+    "policy.refused": ("admin", "C2010W"),
+    "certificate.changed": ("admin", "C2011I"),
+    "certificate.refused": ("admin", "C2011W"),
+    "model.imported": ("admin", "C2020I"),
+    "model.removed": ("admin", "C2021I"),
+    "model.act_refused": ("admin", "C2022W"),
+}
+SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
+    "gateway.started": ("system", "C3000I"),
+    "gateway.draining": ("system", "C3001I"),
+    "gateway.stopped": ("system", "C3002I"),
+    "audit.recovered": ("system", "C3010W"),
+    "audit.resumed": ("system", "C3011W"),
+    "target.ready": ("system", "C3020I"),
+    "target.lost": ("system", "C3020W"),
+    "first_key.deleted": ("system", "C3030I"),
+}
+EVENTS = REQUEST_EVENTS | ADMIN_EVENTS | SYSTEM_EVENTS
+"""Event -> its stage and code. Codes end in I (went well), W (refused or cut off) or E (went wrong on our side)."""
+
+# fmt: off
+PARAMS = frozenset({
+    "stream", "max_output_tokens", "deadline_s", "temperature", "top_k", "top_p", "min_p", "typical_p",
+    "repeat_last_n", "repeat_penalty", "presence_penalty", "frequency_penalty", "seed", "top_logprobs",
+    "dimensions", "messages", "images", "tools", "inputs", "stops",
+})
+# fmt: on
+"""Numbers about a call that say nothing of its content; for lists (messages, stops) their length."""
+MAX_NAME = 128
+MAX_REMARK = 512
+MAX_DETAILS = 32
+OUR_KEY = re.compile(r"corral_[A-Za-z0-9_]*", re.IGNORECASE)
+
+
+class Stamp(Struct, frozen=True):
+    """When: Unix microseconds, and the monotonic clock with its boot, as evidence of a moved wall clock."""
+
+    unix_us: int
+    mono_ns: int
+    boot_id: str
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who. `kind`: anonymous, key, operator (a person at the command line) or system. `method` is how it was proven."""
+
+    kind: Literal["anonymous", "key", "operator", "system"] = "anonymous"
+    id: str = ""
+    name: str = ""
+    team: str = ""
+    key_id: str = ""
+    method: str = ""
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """From where: the client's address, the socket's other end, and what TLS settled."""
+
+    ip: str = ""
+    peer: str = ""
+    listener: str = ""
+    tls_version: str = ""
+    tls_cipher: str = ""
+    sni: str = ""
+
+
+class Action(Struct, frozen=True, kw_only=True):
+    """What: the HTTP method, the route's template (never the raw path), and the model with its digest."""
+
+    verb: str = ""
+    route: str = ""
+    model: str = ""
+    model_digest: str = ""
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What was decided, the stable code of the reason, and the SHA-256 of the policy it was decided by."""
+
+    effect: Effect
+    reason: str = ""
+    policy_hash: str = ""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """How it ended. Milliseconds, bytes and counts; `target` is the worker or upstream that served it."""
+
+    status: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    queued_ms: float | None = None
+    ttft_ms: float | None = None
+    dur_ms: float | None = None
+    finish: str = ""
+    target: str = ""
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What an admin act changed. `details` are names and numbers of ours; `reason`, `ticket` the operator's words."""
+
+    object: str
+    before_hash: str = ""
+    after_hash: str = ""
+    details: Mapping[str, str | int | float | bool] = {}
+    reason: str = ""
+    ticket: str = ""
+
+
+class RequestFacts(Struct, frozen=True, kw_only=True):
+    """What is known of a request when its record is made; the later steps' parts stay at their defaults."""
+
+    request_id: str
+    source: Source = Source()
+    action: Action = Action()
+    actor: Actor = Actor()
+    params: Mapping[str, int | float | bool | None] = {}
+
+
+def request_record(
+    event: str, stamp: Stamp, facts: RequestFacts, decision: Decision, result: Result | None = None
+) -> Entry:
+    """The record of one decision about a request. `event` is one of `REQUEST_EVENTS`, else KeyError."""
+    stage, code = REQUEST_EVENTS[event]
+    return _head(stamp, event, code, stage) | _present(
+        req_id=clean(facts.request_id),
+        actor=_part(facts.actor),
+        src=_part(facts.source),
+        action=_part(facts.action),
+        decision=_part(decision),
+        params=allowed_params(facts.params),
+        result=_part(result) if result else {},
+    )
+
+
+def admin_record(event: str, stamp: Stamp, actor: Actor, change: Change, decision: Decision) -> Entry:
+    """The record of an act on keys, policy, models. `event` is one of `ADMIN_EVENTS`, else KeyError."""
+    stage, code = ADMIN_EVENTS[event]
+    return _head(stamp, event, code, stage) | _present(
+        actor=_part(actor), decision=_part(decision), change=_part(change)
+    )
+
+
+def system_record(event: str, stamp: Stamp, details: Mapping[str, str | int | float | bool]) -> Entry:
+    """The record of something that happened by itself. `event` is one of `SYSTEM_EVENTS`, else KeyError."""
+    stage, code = SYSTEM_EVENTS[event]
+    actor = _part(Actor(kind="system"))
+    return _head(stamp, event, code, stage) | _present(actor=actor, details=_details(details))
+
+
+def clean(text: str, limit: int = MAX_NAME) -> str:
+    """`text` as printable ASCII without anything that looks like our keys, at most `limit` characters.
+
+    Control characters, terminal escapes and direction marks become backslash escapes (CWE-117), a lone
+    surrogate too; a cut is marked by three dots.
+    """
+    escaped = OUR_KEY.sub("corral_[masked]", text[: 4 * limit]).encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= limit else escaped[: limit - 3] + "..."
+
+
+def allowed_params(params: Mapping[str, int | float | bool | None]) -> dict[str, int | float | bool]:
+    """The finite numbers of `params` that the allowlist names, in the range of a signed 64-bit integer."""
+    return {name: value for name, value in params.items() if name in PARAMS and value is not None and _is_sane(value)}
+
+
+def _is_sane(value: Any) -> bool:
+    """Also False for infinity and not-a-number, which JSON has no word for."""
+    return isinstance(value, int | float) and abs(value) < 2**63
+
+
+def _head(stamp: Stamp, event: str, code: str, stage: Stage) -> Entry:
+    at = datetime.fromtimestamp(stamp.unix_us // 1_000_000, UTC).replace(microsecond=stamp.unix_us % 1_000_000)
+    return {
+        "ts": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "mono_ns": stamp.mono_ns,
+        "boot_id": clean(stamp.boot_id, 64),
+        "event": event,
+        "code": code,
+        "stage": stage,
+    }
+
+
+def _present(**parts: Any) -> Entry:
+    return {name: part for name, part in parts.items() if part}
+
+
+def _part(part: Actor | Source | Action | Decision | Result | Change) -> Entry:
+    """The fields of a part that say something, every text cleaned."""
+    return {name: _value(name, value) for name, value in structs.asdict(part).items() if value not in ("", None, {})}
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value, MAX_REMARK if name in ("reason", "ticket") else MAX_NAME)
+    return _details(value) if isinstance(value, Mapping) else value
+
+
+def _details(details: Mapping[str, str | int | float | bool]) -> Entry:
+    kept = list(details.items())[:MAX_DETAILS]
+    return {clean(name, 64): clean(value, MAX_REMARK) if isinstance(value, str) else value for name, value in kept}

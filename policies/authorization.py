@@ -1,0 +1,55 @@
+"""Step 8: may this principal do this, with this model? One table, default deny.
+
+Decides from the scope a route asks for, the team's own networks and the team's model list. The key's
+own networks were checked with the key at step 5, the global list at step 2. A model that does not
+exist and one outside the team's list raise the same error: there is no inventory oracle.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from policies.call import ModelCard
+from policies.errors import ModelUnknown, NotAuthorized
+from policies.networks import Address
+from policies.policy import Policy, Team
+from policies.principal import Principal
+
+Scope = Literal["open", "models", "inference", "metrics", "admin"]
+
+FindModel = Callable[[str], ModelCard | None]
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """Proof that `principal`, of `team`, passed the table; `scope` is what it passed for."""
+
+    principal: Principal
+    team: Team
+    scope: Scope
+
+
+def authorize_scope(principal: Principal, scope: Scope, address: Address, policy: Policy) -> Grant:
+    """The grant for a route's `scope`. Raises NotAuthorized, or AddressNotAllowed."""
+    team = policy.teams.get(principal.team)
+    if team is None:
+        raise NotAuthorized("team_not_in_policy")
+    if scope not in principal.scopes:
+        raise NotAuthorized(f"scope_{scope}_missing")
+    team.networks.require(address, "team_network")
+    return Grant(principal=principal, team=team, scope=scope)
+
+
+def authorize_model(grant: Grant, name: str, find: FindModel) -> ModelCard:
+    """The catalogue's card for the caller's spelling `name`. Raises ModelUnknown, the same for both causes."""
+    card = find(name)
+    if card is None:
+        raise ModelUnknown("model_not_in_catalogue", model=name)
+    if not grant.team.may_use(card.name):
+        raise ModelUnknown("model_not_of_team", model=name)
+    return card
+
+
+def visible_models(grant: Grant, cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
+    """The cards that the team may use, in the catalogue's order."""
+    return tuple(card for card in cards if grant.team.may_use(card.name))

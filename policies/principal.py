@@ -1,0 +1,92 @@
+"""Step 5: who is calling? A credential goes in, a proven `Principal` comes out, or NotAuthenticated.
+
+The checks on an API key, in this order:
+ (a) form and checksum, without any look-up                                   malformed
+ (b) look-up of the id; an unknown id goes on with a digest that fits no key
+ (c) HMAC under the pepper of the record, compared in constant time           unknown, wrong_secret
+ (d) the record's state now                                                   revoked, not_yet_valid, expired
+
+An unknown id runs the same sequence of calls as a wrong secret, so the time of a refusal does not tell
+which ids exist. State comes after the secret: only the holder of a key can learn (from the log, never
+from the answer) that it has expired. All causes are one 401 to the caller.
+
+Not decided here: the key's own networks (the flow holds `Principal.networks` against the client's
+address), scopes, models and the team's networks (`authorization`, step 8).
+"""
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from policies.api_key import DIGEST_BYTES, ApiKeyText, hash_key, read_api_key
+from policies.credential import ApiKeyCredential
+from policies.errors import NotAuthenticated, PolicyUnavailable
+from policies.key_record import KeyRecord
+from policies.networks import Networks
+
+Lookup = Callable[[str], KeyRecord | None]
+
+NO_DIGEST = bytes(DIGEST_BYTES)
+"""Stands in for the digest of an unknown id. A match by chance (2**-256) would still be refused as unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A proven caller. `networks` is the key's own list; it allows all when the key has none.
+
+    `successor_id` is not empty while the key is being rotated out: its use is worth a flag in the log
+    once the successor is in use.
+    """
+
+    kind: Literal["api_key"]
+    team: str
+    key_id: str
+    owner: str
+    scopes: frozenset[str]
+    networks: Networks
+    successor_id: str = ""
+
+
+def verify_api_key(
+    credential: ApiKeyCredential, lookup: Lookup, peppers: Mapping[int, bytes], now_s: float
+) -> Principal:
+    """The principal that holds `credential` at `now_s` (Unix seconds).
+
+    Raises NotAuthenticated with one of the reasons at the head of the module; PolicyUnavailable when the
+    pepper of the key is not there, or whatever PolicyUnavailable `lookup` raises.
+    """
+    key = _read_form(credential)
+    record = _verify_secret(key, lookup(key.id), peppers)
+    state = record.state(now_s)
+    if state != "active":
+        raise NotAuthenticated(state, presented=True)
+    return Principal(
+        kind="api_key",
+        team=record.team,
+        key_id=record.id,
+        owner=record.owner,
+        scopes=record.scopes,
+        networks=record.own_networks,
+        successor_id=record.successor_id,
+    )
+
+
+def _read_form(credential: ApiKeyCredential) -> ApiKeyText:
+    try:
+        return read_api_key(credential.text)
+    except ValueError:
+        raise NotAuthenticated("malformed", presented=True) from None
+
+
+def _verify_secret(key: ApiKeyText, record: KeyRecord | None, peppers: Mapping[int, bytes]) -> KeyRecord:
+    """The record whose secret `key` is. Every path to a refusal makes the same calls in the same order."""
+    newest = max(peppers, default=0)
+    version, digest = (newest, NO_DIGEST) if record is None else (record.pepper_version, record.digest)
+    pepper = peppers.get(version)
+    if pepper is None:
+        raise PolicyUnavailable("pepper_missing")
+    matches = hmac.compare_digest(hash_key(pepper, key.text), digest)
+    if record is None or not matches:
+        raise NotAuthenticated("unknown" if record is None else "wrong_secret", presented=True)
+    return record

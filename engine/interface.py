@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from policies.call import Call, Event, ModelCard, ModelDescription
+from policies.call import Call, CallKind, Event, ModelCard, ModelDescription
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class TargetState(Struct, frozen=True, kw_only=True):
 
     target: str
     models: tuple[str, ...]
-    kinds: tuple[str, ...]
+    kinds: tuple[CallKind, ...]
     slots: int
     ready: bool
 

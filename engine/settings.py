@@ -9,9 +9,10 @@ class EngineSettings:
     """The own pool. `models` None serves every model of the store; `[]` runs no worker at all.
 
     `slots` is how many requests one worker batches, `context_tokens` what each of them may use;
-    `threads` None plans them: over all workers at most the machine's cores minus one, each at least
-    one. `embeddings` adds a worker for vectors beside each chat worker. `memory_mib` None derives the
-    cap of a worker from its model file and context. `prepare_timeout_s` bounds template and tokeniser.
+    `batch_tokens` bounds one step of the batch; `threads` None plans them: over all workers at most the
+    machine's cores minus one, each at least one. `embeddings` adds a worker for vectors beside each chat
+    worker. `memory_mib` None derives the cap of a worker from its model file and context.
+    `prepare_timeout_s` bounds template and tokeniser.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}

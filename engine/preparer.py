@@ -1,0 +1,189 @@
+"""Main of a preparer process: the vocabulary of one model, behind the first wall.
+
+    python -m engine.preparer --model-file PATH --model NAME --context-tokens N --timeout-s S
+        --memory-bytes N --listen-fd FD
+
+Order, and why:
+ (1) arguments
+ (2) die with the supervisor, so that no preparer outlives it unseen
+ (3) the first wall, before numpy and llama.cpp are imported and before the model file is opened
+ (4) the header by our own reader, then the vocabulary, then the chat template
+ (5) serve on the listening socket that was handed down, until SIGTERM
+
+Exit status: 0 after SIGTERM, 2 for wrong arguments, 3 when the model cannot be prepared (one line on stderr).
+A question that hangs in C code ends the process by SIGPROF (engine.time_limit).
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.frames import PROTOCOL_VERSION, PreparerHello
+from engine.own_stderr import mute_libraries
+from engine.walls import WallReport, first_wall
+
+if TYPE_CHECKING:
+    from engine.gguf_header import GgufHeader
+    from engine.llama import Vocabulary
+    from engine.preparer_service import Preparer
+    from engine.prompt import Words
+
+CANNOT_LOAD = 3
+_PR_SET_PDEATHSIG = 1
+
+
+class CannotPrepare(Exception):
+    """The model cannot be prepared; the message is one sentence."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the preparer; returns the exit status."""
+    options = read_arguments(arguments)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    stop = _stop_on_sigterm()
+    try:
+        _raise_wall(options)
+        preparer, hello = _load(options)
+    except CannotPrepare as fault:
+        sys.stderr.write(f"preparer: cannot load {options.model}: {fault}\n")
+        return CANNOT_LOAD
+    _serve(options, preparer, hello, stop)
+    return 0
+
+
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line. Exits with status 2 when it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m engine.preparer", allow_abbrev=False)
+    parser.add_argument("--model-file", type=Path, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--context-tokens", type=int, required=True)
+    parser.add_argument("--timeout-s", type=float, required=True)
+    parser.add_argument("--memory-bytes", type=int, required=True)
+    parser.add_argument("--listen-fd", type=int, required=True)
+    return parser.parse_args(arguments)
+
+
+def check_wall(report: WallReport) -> str:
+    """What is missing from the wall, for the log. Raises CannotPrepare when the wall cannot stand at all."""
+    if not (report.no_new_privs and report.seccomp):
+        raise CannotPrepare(f"this machine cannot wall it in: {'; '.join(report.missing)}")
+    return "; ".join(report.missing)
+
+
+def _stop_on_sigterm() -> socket.socket:
+    """A socket that becomes readable at SIGTERM."""
+    stop, wake = socket.socketpair()
+    wake.setblocking(False)
+
+    def ask_to_stop(_signal: int, _frame: object) -> None:
+        wake.send(b"s")
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's to answer
+    return stop
+
+
+def _raise_wall(options: argparse.Namespace) -> None:
+    try:
+        report = first_wall(read_files=[options.model_file], memory_bytes=options.memory_bytes)
+    except OSError as fault:
+        raise CannotPrepare(f"{fault.filename or 'wall'}: {fault.strerror}") from None
+    if missing := check_wall(report):
+        sys.stderr.write(f"preparer: {options.model}: the wall lacks {missing}\n")
+
+
+def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
+    # Behind the wall, see (3).
+    from engine.gguf_header import GgufFault, read_header  # noqa: PLC0415
+    from engine.llama import LlamaFault, load_vocabulary  # noqa: PLC0415
+    from engine.model_details import capabilities_of  # noqa: PLC0415
+
+    try:
+        header = read_header(options.model_file)
+        vocabulary = load_vocabulary(options.model_file)
+    except (GgufFault, LlamaFault) as fault:
+        raise CannotPrepare(str(fault)) from None
+    except (OSError, MemoryError) as fault:
+        raise CannotPrepare(f"the file cannot be read ({fault or 'memory'})") from None
+    hello = PreparerHello(
+        version=PROTOCOL_VERSION,
+        model=options.model,
+        context_tokens=options.context_tokens,
+        capabilities=capabilities_of(header),
+        pid=os.getpid(),
+    )
+    return _preparer(options, header, vocabulary), hello
+
+
+def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vocabulary") -> "Preparer":
+    """The parts of one model joined."""
+    from engine.llama import check_grammar, schema_to_gbnf  # noqa: PLC0415
+    from engine.model_details import shown_info  # noqa: PLC0415
+    from engine.preparer_service import Preparer  # noqa: PLC0415
+    from engine.prompt import PromptMaker  # noqa: PLC0415
+    from engine.template import ChatTemplate, TemplateFault  # noqa: PLC0415
+
+    source = str(header.metadata.get("tokenizer.chat_template", ""))
+    template = None
+    try:
+        if source:
+            template = ChatTemplate(source, bos_text=vocabulary.bos_text, eos_text=vocabulary.eos_text)
+    except TemplateFault as fault:
+        sys.stderr.write(f"preparer: {options.model}: {fault.text}; it will not chat\n")
+    maker = PromptMaker(
+        model=options.model,
+        words=words_of(vocabulary, source),
+        template=template,
+        context_tokens=options.context_tokens,
+    )
+    return Preparer(
+        maker,
+        timeout_s=options.timeout_s,
+        translate=schema_to_gbnf,
+        compiles=lambda grammar: check_grammar(vocabulary, grammar),
+        info=shown_info(header),
+        template=source,
+    )
+
+
+def words_of(vocabulary: "Vocabulary", template: str) -> "Words":
+    """The tokeniser of `vocabulary`, with the markers that callers may not spell."""
+    from engine.prompt import Words  # noqa: PLC0415
+    from engine.special_text import find_markers  # noqa: PLC0415
+
+    return Words(
+        tokenise=lambda text, special, bos: vocabulary.tokenize(text, special=special, bos=bos).tolist(),
+        size=vocabulary.size,
+        bos_id=vocabulary.bos_id,
+        bos_text=vocabulary.bos_text,
+        adds_bos=vocabulary.adds_bos,
+        adds_eos=vocabulary.adds_eos,
+        longest_bytes=max((len(vocabulary.piece(i, special=True)) for i in range(vocabulary.size)), default=1) or 1,
+        markers=find_markers(_pieces(vocabulary), template),
+    )
+
+
+def _pieces(vocabulary: "Vocabulary") -> Iterator[tuple[str, bool]]:
+    """Each token's text, and whether llama.cpp takes it for a control token: those have no plain text."""
+    for token_id in range(vocabulary.size):
+        plain = vocabulary.piece(token_id)
+        text = plain or vocabulary.piece(token_id, special=True)
+        yield text.decode("utf-8", "replace"), not plain
+
+
+def _serve(options: argparse.Namespace, preparer: "Preparer", hello: PreparerHello, stop: socket.socket) -> None:
+    from engine.preparer_service import PreparerService  # noqa: PLC0415
+
+    mute_libraries()
+    listener = socket.socket(fileno=options.listen_fd)
+    PreparerService(listener, preparer.answer, hello, stop).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

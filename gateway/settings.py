@@ -10,10 +10,13 @@ FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
-    """One listener. `address` is an IP address (no names: a resolver must not decide where we listen).
+    """One listener.
 
-    Deadlines in seconds: TLS handshake, headers from the first byte, body, one write to a slow reader,
-    idle keep-alive. `max_connections` bounds the whole listener.
+    `address` is an IP address (no names: a resolver must not decide where we listen). `port` 0 takes any
+    that is free. `handshake_timeout_s` bounds the TLS handshake, `header_timeout_s` the headers from their
+    first byte, `body_timeout_s` the body, `write_timeout_s` one write to a slow reader, `idle_timeout_s` an
+    idle keep-alive connection. `max_connections` bounds the whole listener, `max_body_bytes` any body.
+    `unsafe_no_tls` serves in clear: keys and prompts can be read on the way.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -31,8 +34,21 @@ class ListenSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings(ListenSettings):
+    """The listener for the admin API and metrics. Its keys are those of `public`; only the port differs.
+
+    `port` 0 takes any that is free.
+    """
+
+    port: int = 8444
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
-    """Certificate chain and key in PEM, paths relative to the home."""
+    """The server's certificate, paths relative to the home.
+
+    `certificate` is the chain in PEM, server first. `key` is its private key in PEM.
+    """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
 
@@ -42,10 +58,14 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """A model server that already runs. `slots` is how many requests it is given at once.
+    """A model server that already runs.
 
-    `ca_file` is a PEM bundle for an https upstream, `api_key_file` a file with its key, both relative
-    to the home. `models` None takes what the upstream lists.
+    `name` stands in logs and metrics. `kind` is the API it speaks. `url` is where it listens. `slots` is how
+    many requests it is given at once. `models` are those to offer; null takes what the upstream lists.
+    `ca_file` is a PEM bundle for an https upstream, relative to the home. `api_key_file` is a file with its
+    key, relative to the home. `connect_timeout_s` bounds a connection, `idle_timeout_s` the silence within
+    an answer. `refresh_s` is how often its model list is asked for. `unsafe_plain_http` allows an http address
+    beyond this machine: prompts and answers cross the network in clear.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -60,11 +80,12 @@ class UpstreamSettings:
     connect_timeout_s: float = 5.0
     idle_timeout_s: float = 120.0
     refresh_s: float = 15.0
+    unsafe_plain_http: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
-    """The log. `segment_bytes` bounds one file; `reserve_bytes` is released to log a full disk."""
+    """The audit log. `segment_bytes` bounds one file of it."""
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
 
@@ -73,9 +94,10 @@ class AuditSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """The gateway process. After SIGTERM it stays open `drain_notice_s` with readiness down, then
+    """The gateway process.
 
-    finishes running streams within `drain_s`.
+    `processes` is how many run side by side. After SIGTERM it stays open `drain_notice_s` with readiness
+    down, then finishes running streams within `drain_s`.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -92,7 +114,7 @@ class Config:
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
 
     public: ListenSettings = field(default_factory=ListenSettings)
-    admin: ListenSettings = field(default_factory=lambda: ListenSettings(port=8444))
+    admin: AdminSettings = field(default_factory=AdminSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     upstreams: tuple[UpstreamSettings, ...] = ()

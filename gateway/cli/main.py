@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("CORRAL_HOME", ".corral")),
         help="where state lives (default: $CORRAL_HOME, else .corral)",
     )
+    common.set_defaults(api_key=os.environ.get("CORRAL_API_KEY", ""))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for group in (init, serve, status, keys, teams, models, chat, audit):
         group.add_commands(commands, common)

@@ -1,11 +1,12 @@
 """What a route's dialect hands to the request flow.
 
-`read` turns a body into one of three wishes: `Asked` (work for an engine), `Loaded` (the documented
-load or unload object, which needs no engine), `Lookup` (a question about the catalogue). A `Renderer`
+`read` turns a body into one of four wishes: `Asked` (work for an engine), `Loaded` (the documented
+load or unload object, which needs no engine), `Lookup` (a question about the catalogue), `Report` (about
+the gateway itself). A `Renderer`
 writes one answer in the dialect; it is made for one request and keeps its state.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -43,7 +44,7 @@ class Renderer(Protocol):
         ...
 
     def event(self, event: Event, now_ns: int) -> bytes:
-        """The bytes to send for `event`, possibly none. After `Final` (or `Embedded`) the answer is whole."""
+        """The bytes to send for `event`, possibly none. Every stream ends with `Final`; with it the answer is whole."""
         ...
 
     def failure(self, error: Refused | EngineError | None, request_id: str) -> bytes:
@@ -75,7 +76,13 @@ class Lookup(Struct, frozen=True, kw_only=True):
     describe: bool = False
 
 
-Wish = Asked | Loaded | Lookup
+class Report(Struct, frozen=True, kw_only=True):
+    """A page about the gateway itself, made when it is asked for."""
+
+    answer: Callable[[], Awaitable[Answer]]
+
+
+Wish = Asked | Loaded | Lookup | Report
 
 
 class Dialect(Protocol):

@@ -1,0 +1,45 @@
+"""The catalogue: every model that some engine serves, found by the caller's spelling."""
+
+from collections.abc import Sequence
+
+from engine.errors import ModelNotReady
+from engine.interface import Engine
+from engine.model_name import parse_model_name
+from policies.call import ModelCard
+
+
+class Catalogue:
+    """Models over all engines. The first engine that lists a name describes and prepares it."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = tuple(engines)
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """One card a model, in the order of the engines."""
+        return tuple(card for card, _ in self._by_name().values())
+
+    def find(self, name: str) -> ModelCard | None:
+        """The card for a caller's spelling, or None."""
+        found = self._lookup(name)
+        return found[0] if found else None
+
+    def engine_of(self, name: str) -> Engine:
+        """The engine that describes and prepares this model. Raises ModelNotReady when it just went away."""
+        found = self._lookup(name)
+        if found is None:
+            raise ModelNotReady("model_left_catalogue")
+        return found[1]
+
+    def _lookup(self, name: str) -> tuple[ModelCard, Engine] | None:
+        try:
+            key = parse_model_name(name).key
+        except ValueError:
+            return None
+        return self._by_name().get(key)
+
+    def _by_name(self) -> dict[str, tuple[ModelCard, Engine]]:
+        found: dict[str, tuple[ModelCard, Engine]] = {}
+        for engine in self._engines:
+            for card in engine.models():
+                found.setdefault(card.name.lower(), (card, engine))
+        return found

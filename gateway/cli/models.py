@@ -1,0 +1,170 @@
+"""`corral models import|list|show|rm`: the models on this machine."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.model_details import shown_info
+from engine.model_store import ModelStore, StoredModel
+from engine.store_fault import StoreFault
+from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit, table
+from gateway.home import open_home
+from policies.call import ModelCard
+
+NEXT_START = "a running 'corral serve' takes this up at its next start"
+_SHOW_PROGRESS_FROM_BYTES = 64 * 1024 * 1024
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add `corral models` to the command line."""
+    group = commands.add_parser("models", help="the models on this machine").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    importing = group.add_parser("import", parents=[common], help="copy a GGUF file into the model store")
+    importing.add_argument("file", type=Path, metavar="FILE")
+    importing.add_argument("name", metavar="NAME", help="MODEL or MODEL:TAG")
+    importing.add_argument("--system", default="", metavar="TEXT", help="the model's own system message")
+    importing.set_defaults(run=import_model)
+    group.add_parser("list", parents=[common], help="all models").set_defaults(run=list_models)
+    for name, run, text in (("show", show_model, "one model"), ("rm", remove_model, "remove one model")):
+        command = group.add_parser(name, parents=[common], help=text)
+        command.add_argument("name", metavar="NAME")
+        command.set_defaults(run=run)
+
+
+def import_model(arguments: argparse.Namespace) -> int:
+    """Copy FILE into the store as NAME."""
+    store = _store(arguments)
+    try:
+        model = store.import_gguf(arguments.file, arguments.name, _Progress(arguments.json), system=arguments.system)
+        card = store.card(model)
+    except StoreFault as fault:
+        raise _fault(fault) from None
+    text = f"imported {card.name}: {_summary(card)}\n{NEXT_START}"
+    emit(arguments, {**_card_json(card), "model_digest": model.manifest.model.digest}, text)
+    return 0
+
+
+def list_models(arguments: argparse.Namespace) -> int:
+    """All models by name; entries that cannot be used are complained of and make the status 1."""
+    store = _store(arguments)
+    models, unusable = store.scan()
+    faults, cards = list(unusable), []
+    for model in models:
+        try:
+            cards.append(store.card(model))
+        except StoreFault as damage:
+            faults.append(damage)
+    emit(arguments, [_card_json(card) for card in cards], _card_table(cards) if cards else "no models yet")
+    for fault in faults:
+        print(f"corral: {_printable(str(fault))}", file=sys.stderr)
+    return FAILED if faults else 0
+
+
+def show_model(arguments: argparse.Namespace) -> int:
+    """One model: its card and what its file says."""
+    store = _store(arguments)
+    try:
+        model = store.find(arguments.name)
+        card, header = store.card(model), store.header(model)
+    except StoreFault as fault:
+        raise _fault(fault) from None
+    info = shown_info(header)
+    lines = [*_description(model, card), "", *(f"{key}: {value}" for key, value in sorted(info.items()))]
+    emit(arguments, {**_card_json(card), "model_info": info}, "\n".join(_printable(line) for line in lines))
+    return 0
+
+
+def remove_model(arguments: argparse.Namespace) -> int:
+    """Remove the model and what no other model uses of it."""
+    try:
+        _store(arguments).remove(arguments.name)
+    except StoreFault as fault:
+        raise _fault(fault) from None
+    emit(arguments, {"removed": arguments.name}, f"removed {arguments.name}\n{NEXT_START}")
+    return 0
+
+
+def _store(arguments: argparse.Namespace) -> ModelStore:
+    return ModelStore(open_home(arguments.home).models)
+
+
+def _fault(fault: StoreFault) -> CommandFault:
+    return CommandFault(_printable(str(fault)), status=BAD_INPUT if fault.bad_input else FAILED)
+
+
+def _card_json(card: ModelCard) -> dict[str, Any]:
+    details = card.details
+    return {
+        "name": card.name,
+        "digest": card.digest,
+        "size_bytes": card.size_bytes,
+        "modified_at": card.modified_at,
+        "family": details.family,
+        "parameter_size": details.parameter_size,
+        "quantization": details.quantization_level,
+        "context_length": details.context_length,
+        "capabilities": list(card.capabilities),
+    }
+
+
+def _card_table(cards: list[ModelCard]) -> str:
+    rows = [
+        tuple(
+            _printable(cell)
+            for cell in (
+                card.name,
+                card.digest[:12],
+                _mebibytes(card.size_bytes),
+                card.details.parameter_size,
+                card.details.quantization_level,
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(card.modified_at)),
+            )
+        )
+        for card in cards
+    ]
+    return table(("NAME", "ID", "SIZE", "PARAMETERS", "QUANTIZATION", "MODIFIED"), rows)
+
+
+def _description(model: StoredModel, card: ModelCard) -> list[str]:
+    return [
+        f"name: {card.name}",
+        f"digest: {card.digest}",
+        f"model: {_summary(card)}",
+        f"capabilities: {', '.join(card.capabilities)}",
+        f"file: {model.file}",
+    ]
+
+
+def _summary(card: ModelCard) -> str:
+    details = card.details
+    return (
+        f"{details.family}, {details.parameter_size} parameters, {details.quantization_level}, "
+        f"{details.context_length} tokens of context, {_mebibytes(card.size_bytes)}"
+    )
+
+
+def _mebibytes(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.1f} MiB"
+
+
+def _printable(text: str) -> str:
+    """`text` for a terminal: a model file must not be able to send it control sequences."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+class _Progress:
+    """One line on a terminal that counts up while a large file is copied."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._shown = not quiet and sys.stderr.isatty()
+        self._percent = -1
+
+    def __call__(self, done_bytes: int, total_bytes: int) -> None:
+        percent = 100 * done_bytes // total_bytes
+        if self._shown and total_bytes >= _SHOW_PROGRESS_FROM_BYTES and percent != self._percent:
+            self._percent = percent
+            end = "\n" if done_bytes >= total_bytes else ""
+            print(f"\rcopying: {percent:3d} % of {_mebibytes(total_bytes)}", end=end, file=sys.stderr, flush=True)

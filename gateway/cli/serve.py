@@ -1,0 +1,132 @@
+"""`corral serve`: checks everything that can be checked, then supervises until Ctrl-C."""
+
+import argparse
+import asyncio
+import ipaddress
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.output import BAD_INPUT, CommandFault, emit
+
+if TYPE_CHECKING:
+    from gateway.home import Home
+    from gateway.settings import Config
+    from gateway.start_up import Listeners, Site
+    from policies.policy import Policy
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Declare `serve`."""
+    serve = commands.add_parser("serve", parents=[common], help="run the gateway and its models until Ctrl-C")
+    serve.add_argument("--config", type=Path, help="the machine's settings (default: config.yaml in the home)")
+    serve.add_argument("--policy", type=Path, help="who may call (default: policy.yaml in the home)")
+    serve.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve. Status 2 for a fault in either file, 1 for what else prevents it, 0 after a drained stop."""
+    from gateway.config import ConfigFaults
+    from gateway.home import open_home
+    from gateway.logs import configure_logs
+
+    configure_logs(sys.stderr, "info")
+    home = open_home(arguments.home)
+    try:
+        site, policy = _load(home, arguments.config, arguments.policy)
+    except ConfigFaults as fault:
+        return _refuse(str(fault).splitlines())
+    faults = _faults(site, policy)
+    if faults:
+        return _refuse(faults)
+    return _serve(site, arguments)
+
+
+def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site, Policy]":
+    """Both files; the faults of both together."""
+    from gateway.config import ConfigFaults, load_config, load_policy
+    from gateway.start_up import Site
+
+    config_file, policy_file = (config or home.config).resolve(), (policy or home.policy).resolve()
+    try:
+        settings = load_config(config_file)
+    except ConfigFaults as faults:
+        try:
+            load_policy(policy_file)
+        except ConfigFaults as more:
+            raise ConfigFaults(f"{faults}\n{more}") from None
+        raise
+    people = load_policy(policy_file)
+    return Site(home=home, config_file=config_file, policy_file=policy_file, config=settings), people
+
+
+def _faults(site: "Site", policy: "Policy") -> list[str]:
+    from gateway.startup_checks import startup_faults
+    from gateway.startup_files import file_faults, parser_faults
+
+    faults = parser_faults() + file_faults(site.home, site.config)
+    if not site.home.keys.is_file():
+        return faults + startup_faults(site.config, policy, has_key=False)
+    try:
+        return faults + startup_faults(site.config, policy, has_key=_has_key(site.home.keys))
+    except CommandFault as fault:
+        return [*faults, str(fault)]
+
+
+def _has_key(path: Path) -> bool:
+    """Whether the key store at `path` holds a key that is active now."""
+    from gateway.key_store import KeyStore
+    from policies.errors import PolicyUnavailable
+
+    try:
+        store = KeyStore.open(path)
+    except PolicyUnavailable as fault:
+        raise CommandFault(f"the key store {path} cannot be used ({fault.reason}): restore it from a backup") from None
+    try:
+        return any(record.state(time.time()) == "active" for record in store.records())
+    finally:
+        store.close()
+
+
+def _serve(site: "Site", arguments: argparse.Namespace) -> int:
+    from engine.plan import PlanFault
+    from engine.store_fault import StoreFault
+    from gateway.listening import ListenFault
+    from gateway.run_folder import RunFolderFault, only_supervisor, open_run_folder
+    from gateway.start_up import bind_listeners, plan_site, supervise
+
+    try:
+        with only_supervisor(open_run_folder(site.home.run)):
+            listeners = bind_listeners(site.config)
+            plan = plan_site(site)
+            return asyncio.run(supervise(site, plan, listeners, lambda: _announce(site, listeners, arguments)))
+    except PlanFault as fault:
+        return _refuse([str(fault)])
+    except (ListenFault, RunFolderFault, StoreFault, OSError) as fault:
+        raise CommandFault(str(fault)) from None
+
+
+def _announce(site: "Site", listeners: "Listeners", arguments: argparse.Namespace) -> None:
+    """Once the gateway accepts: where, and how to stop it."""
+    url = public_url(site.config, listeners.public.getsockname()[1])
+    ca_file = str(site.home.ca_certificate)
+    text = f"Corral serves on {url}\n  CA file  {ca_file}\n  Ctrl-C stops it; running answers are finished first."
+    emit(arguments, {"url": url, "ca_file": ca_file}, text)
+    sys.stdout.flush()
+
+
+def public_url(config: "Config", port: int) -> str:
+    """The public listener's URL as a client on this machine writes it."""
+    address = ipaddress.ip_address(config.public.address)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    host = f"[{address}]" if address.version == 6 else str(address)
+    return f"{'http' if config.public.unsafe_no_tls else 'https'}://{host}:{port}"
+
+
+def _refuse(faults: list[str]) -> int:
+    """All faults, one line each; status 2."""
+    for fault in faults:
+        print(f"corral: {fault}", file=sys.stderr)
+    return BAD_INPUT

@@ -1,0 +1,38 @@
+"""`corral status`: what runs, from the running gateway."""
+
+import argparse
+from typing import Any
+
+from gateway.cli.admin_client import call_act
+from gateway.cli.output import FAILED, CommandFault, emit, table
+from gateway.home import open_home
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add `status`."""
+    parser = commands.add_parser("status", parents=[common], help="show what runs")
+    parser.set_defaults(run=status)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print readiness, models, targets and the queue."""
+    home = open_home(arguments.home)
+    if not home.admin_socket.exists():
+        raise CommandFault(f"no gateway runs for {home.path}: start it with 'corral serve'", status=FAILED)
+    found = call_act(home, "status", {})
+    emit(arguments, found, _text(found))
+    return 0
+
+
+def _text(found: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [
+        (each["target"], "ready" if each["ready"] else "away", f"{each['running']}/{each['slots']}")
+        for each in found["targets"]
+    ]
+    head = [
+        f"ready:   {'yes' if found['ready'] else 'no'}",
+        f"audit:   {'writing' if found['audit'] else 'CANNOT BE WRITTEN: nothing is served'}",
+        f"models:  {', '.join(found['models']) or 'none'}",
+        f"running: {found['running']}   waiting: {found['waiting']}",
+    ]
+    return "\n".join([*head, "", table(("target", "state", "slots"), rows)] if rows else head)

@@ -1,0 +1,107 @@
+"""OpenAI's words for every error: `{"error": {"message", "type", "param", "code"}}`.
+
+Types and codes are those that the official clients know; contention is 429, the lack of any capacity 503.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from engine import errors as engine
+from engine.errors import EngineError
+from gateway.dialects.contract import Answer
+from gateway.dialects.error_headers import headers_of
+from gateway.dialects.quoting import quoted
+from gateway.dialects.wire import json_answer
+from policies import errors as refused
+from policies.errors import Refused
+
+TextOf = Callable[[Any], str]
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+LIMIT = "rate_limit_error"
+OVERLOAD_REASONS = ("queue_full", "deadline_unreachable", "expired_in_queue")
+KEY_TEXT = "missing or invalid API key"
+
+
+class Row(Struct, frozen=True):
+    """Status, message, type and code. The code of an overload is its reason."""
+
+    status: int
+    text: str | TextOf
+    type: str
+    code: str | None = None
+
+
+ROWS: dict[type[Refused | EngineError], Row] = {
+    refused.EdgeRejected: Row(400, "bad request", INVALID),
+    refused.AddressNotAllowed: Row(403, "forbidden", "permission_error", "forbidden"),
+    refused.NotAuthenticated: Row(401, KEY_TEXT, INVALID, "invalid_api_key"),
+    refused.ConflictingCredentials: Row(400, "two different credentials in one request", INVALID),
+    refused.NotAuthorized: Row(403, "forbidden", "permission_error", "forbidden"),
+    refused.RouteUnknown: Row(404, "unknown path", "not_found_error", "unknown_url"),
+    refused.MethodNotAllowed: Row(405, "method not allowed", INVALID, "method_not_supported"),
+    refused.ModelUnknown: Row(
+        404, lambda error: f"model '{quoted(error.model)}' not found", "not_found_error", "model_not_found"
+    ),
+    refused.BadRequest: Row(400, lambda error: str(error.text), INVALID),
+    refused.BodyTooLarge: Row(
+        413, lambda error: f"request too large: at most {error.limit_bytes} bytes", INVALID, "request_too_large"
+    ),
+    refused.BodyTooSlow: Row(408, "the request body did not arrive in time", INVALID, "request_timeout"),
+    refused.EncodingNotSupported: Row(415, "content encoding not supported", INVALID),
+    refused.RateLimited: Row(
+        429, lambda error: f"rate limit reached: {quoted(error.limit)}", LIMIT, "rate_limit_exceeded"
+    ),
+    refused.QuotaExceeded: Row(
+        429, lambda error: f"quota used up: {quoted(error.limit)}", "insufficient_quota", "insufficient_quota"
+    ),
+    refused.Overloaded: Row(429, "server busy, please try again", LIMIT, "overloaded"),
+    refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "overloaded"),
+    refused.PolicyUnavailable: Row(503, "service unavailable, please try again", SERVER),
+    refused.AuditUnavailable: Row(503, "service unavailable, please try again", SERVER),
+    refused.Revoked: Row(401, KEY_TEXT, INVALID, "invalid_api_key"),
+    engine.ModelNotReady: Row(503, "the model is not ready, please try again", SERVER, "overloaded"),
+    engine.WorkerDied: Row(502, "upstream failed", SERVER),
+    engine.UpstreamFailed: Row(502, "upstream failed", SERVER),
+    engine.DeadlineExceeded: Row(504, "the time limit of the request was reached", SERVER, "timeout"),
+    engine.PrepareFailed: Row(400, lambda error: str(error.text), INVALID),
+    engine.ContextTooLong: Row(400, "the input length exceeds the context length", INVALID, "context_length_exceeded"),
+    engine.SlotTaken: Row(429, "server busy, please try again", LIMIT, "overloaded"),
+}
+
+
+class OpenAIDialect:
+    """See `contract.Dialect`."""
+
+    name = "openai"
+
+    def error(self, error: Refused | EngineError | None, request_id: str) -> Answer:
+        """The reply for `error` before the first byte."""
+        return json_answer(error_body(error, request_id), _row(error).status, headers_of(error))
+
+
+def error_body(error: Refused | EngineError | None, request_id: str) -> dict[str, Any]:
+    """The error object, also the last event of a stream that broke."""
+    row = _row(error)
+    if row is BUG:
+        text = f"internal server error, request {quoted(request_id)}"
+    else:
+        text = row.text if isinstance(row.text, str) else row.text(error)
+    return {"error": {"message": text, "type": row.type, "param": None, "code": _code(row, error)}}
+
+
+def _row(error: Refused | EngineError | None) -> Row:
+    # A class without a row is a bug as much as None is: 500, and no word of what it holds.
+    return ROWS.get(type(error), BUG) if error is not None else BUG
+
+
+def _code(row: Row, error: Refused | EngineError | None) -> str | None:
+    if isinstance(error, refused.Overloaded) and error.reason in OVERLOAD_REASONS:
+        return error.reason
+    return row.code
+
+
+BUG = Row(500, "internal server error", "api_error")

@@ -1,0 +1,42 @@
+"""How a `KeyRecord` lies in the table: the columns, the statements, and the way there and back."""
+
+import sqlite3
+from dataclasses import fields
+
+from policies.key_record import KeyRecord
+
+SCHEMA_VERSION = 1
+
+CREATE = """
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, team TEXT NOT NULL, owner TEXT NOT NULL, purpose TEXT NOT NULL,
+    scopes TEXT NOT NULL, networks TEXT NOT NULL,
+    created_s REAL NOT NULL, not_before_s REAL NOT NULL, expires_s REAL, review_s REAL NOT NULL,
+    revoked_s REAL, revoked_reason TEXT NOT NULL,
+    predecessor_id TEXT NOT NULL, successor_id TEXT NOT NULL, overlap_ends_s REAL,
+    pepper_version INTEGER NOT NULL, digest BLOB NOT NULL CHECK (length(digest) = 32), last_used_s REAL
+) STRICT, WITHOUT ROWID
+"""
+
+COLUMNS = tuple(field.name for field in fields(KeyRecord) if field.init)
+_SETS = {"scopes", "networks"}
+
+# Only names of columns, all of them from the class above, are ever put into a statement; values are bound.
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM keys"  # noqa: S608
+UPSERT = (
+    f"INSERT INTO keys ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "  # noqa: S608
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name != 'id')}"
+)
+TOUCH = "UPDATE keys SET last_used_s = :last_used_s WHERE id = :id"
+
+
+def write_row(record: KeyRecord) -> dict[str, object]:
+    """The record's values by column; sets as words with a space between."""
+    row: dict[str, object] = {name: getattr(record, name) for name in COLUMNS}
+    return row | {"scopes": " ".join(sorted(record.scopes)), "networks": " ".join(record.networks)}
+
+
+def read_row(row: sqlite3.Row) -> KeyRecord:
+    """The record in a row of SELECT. Raises ValueError when the row holds no possible key."""
+    values = {name: row[name] for name in COLUMNS if name not in _SETS}
+    return KeyRecord(scopes=frozenset(row["scopes"].split()), networks=tuple(row["networks"].split()), **values)

@@ -1,0 +1,87 @@
+"""Prometheus metrics, served on the admin listener only. Labels are names of ours, never a client's text."""
+
+from dataclasses import fields
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from engine.frames import Counters
+from engine.interface import StepReport
+from gateway.dispatcher import Dispatcher
+from gateway.exchange import Exchange
+from gateway.listener import AcceptCounts
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All metrics of one gateway process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        by_request = ("listener", "route", "team", "status")
+        self._requests = Counter("corral_requests", "Requests answered", by_request, registry=registry)
+        self._duration = Histogram(
+            "corral_request_seconds", "Arrival to last byte", ("route",), buckets=SECONDS, registry=registry
+        )
+        self._queue_wait = Histogram(
+            "corral_queue_wait_seconds", "Arrival to slot", ("team",), buckets=SECONDS, registry=registry
+        )
+        self._first_event = Histogram(
+            "corral_time_to_first_token_seconds",
+            "Arrival to first token",
+            ("model",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        by_team = ("team", "model", "kind")
+        self._tokens = Counter("corral_tokens", "Tokens of served requests", by_team, registry=registry)
+        self._step_seconds = Counter("corral_step_seconds", "Time in steps", ("target",), registry=registry)
+        self._rows = Counter("corral_step_rows", "Rows in steps", ("target", "kind"), registry=registry)
+        self._slots = Gauge("corral_target_slots", "Slots of a target", ("target",), registry=registry)
+        self._busy = Gauge("corral_target_running", "Requests we run on a target", ("target",), registry=registry)
+        self._ready = Gauge("corral_target_ready", "1 when the target takes work", ("target",), registry=registry)
+        self._waiting = Gauge("corral_queue_depth", "Requests that wait for a slot", registry=registry)
+        self._door = Gauge(
+            "corral_connections", "At the door since the start", ("listener", "outcome"), registry=registry
+        )
+        self._worker = Gauge("corral_worker_total", "A worker's own totals", ("target", "counter"), registry=registry)
+
+    def finished(self, exchange: Exchange) -> None:
+        """One request is over, however it ended."""
+        found = exchange.match.found if exchange.match else None
+        route = found.route.path if found else "none"
+        team = exchange.principal.team if exchange.principal else "none"
+        self._requests.labels(exchange.listener, route, team, str(exchange.status)).inc()
+        self._duration.labels(route).observe(exchange.elapsed_ns() / 1e9)
+        if exchange.target and exchange.model:
+            model, usage = exchange.model.name, exchange.usage
+            self._queue_wait.labels(team).observe(exchange.queued_ns / 1e9)
+            self._first_event.labels(model).observe(exchange.first_event_ns / 1e9)
+            self._tokens.labels(team, model, "prompt").inc(usage.prompt_tokens)
+            self._tokens.labels(team, model, "cached").inc(usage.cached_tokens)
+            self._tokens.labels(team, model, "output").inc(usage.output_tokens)
+
+    def step(self, target: str, report: StepReport) -> None:
+        """One step of one target."""
+        self._step_seconds.labels(target).inc(report.step_ns / 1e9)
+        self._rows.labels(target, "decode").inc(report.decode_rows)
+        self._rows.labels(target, "prefill").inc(report.prefill_rows)
+
+    def door(self, listener: str, open_connections: int, counts: AcceptCounts) -> None:
+        """What one listener's door saw so far."""
+        self._door.labels(listener, "open").set(open_connections)
+        for outcome in fields(counts):
+            self._door.labels(listener, outcome.name).set(getattr(counts, outcome.name))
+
+    def page(self, dispatcher: Dispatcher, counters: dict[str, Counters]) -> bytes:
+        """The page in Prometheus' text format, with the state of queue, targets and workers as of now."""
+        self._waiting.set(dispatcher.waiting())
+        for target in dispatcher.targets():
+            self._slots.labels(target.id).set(target.slots)
+            self._busy.labels(target.id).set(target.running)
+            self._ready.labels(target.id).set(target.ready)
+        for name, counted in counters.items():
+            for counter in counted.__struct_fields__:
+                self._worker.labels(name, counter).set(getattr(counted, counter))
+        return generate_latest(self.registry)

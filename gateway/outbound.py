@@ -1,0 +1,106 @@
+"""The one outbound HTTP client: upstreams, and whatever else Corral itself may call.
+
+Never takes proxies, cookies or credentials from the environment; follows no redirect; reads no
+compressed body; a line of a stream is bounded.
+"""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""Ollama's own client stops at 8 MB a line (bufio.Scanner), so no honest line is longer."""
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+class OutboundFault(Exception):
+    """The other server could not be reached, or broke the protocol. The text holds nothing it sent."""
+
+
+class OutboundRefused(Exception):
+    """The other server answered with `status` (not 2xx) and `body` (bounded)."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+        self.body = body
+
+
+class Outbound:
+    """A client for one base URL."""
+
+    def __init__(
+        self, base_url: str, *, ca_file: Path | None, api_key: str, connect_timeout_s: float, idle_timeout_s: float
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._tls = ssl.create_default_context(cafile=ca_file) if base_url.startswith("https:") else False
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=idle_timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """One whole answer. Raises OutboundRefused for a status that is not 2xx, OutboundFault for the rest."""
+        async with self._request(method, path, body) as response:
+            return await _read_bounded(response)
+
+    @contextlib.asynccontextmanager
+    async def lines(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+        """POST `body` and iterate the answer's lines; leaving the block closes the connection."""
+        async with self._request("POST", path, body) as response:
+            yield _lines(response)
+
+    @contextlib.asynccontextmanager
+    async def _request(self, method: str, path: str, body: bytes | None) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with self._client().request(
+                method, self._base_url + path, data=body, allow_redirects=False, ssl=self._tls or True
+            ) as response:
+                if not 200 <= response.status < 300:
+                    raise OutboundRefused(response.status, await _read_bounded(response))
+                yield response
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            raise OutboundFault(type(fault).__name__) from None
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers={"Content-Type": "application/json", **self._headers},
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=self._timeout,
+                auto_decompress=False,
+                trust_env=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+                read_bufsize=MAX_LINE_BYTES,
+            )
+        return self._session
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    body = await response.content.read(MAX_BODY_BYTES)
+    if not response.content.at_eof():
+        raise OutboundFault("answer too large")
+    return body
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    pending = bytearray()
+    async for chunk in response.content.iter_any():
+        pending += chunk
+        *whole, rest = pending.split(b"\n")
+        pending = bytearray(rest)
+        for line in whole:
+            yield bytes(line)
+        if len(pending) > MAX_LINE_BYTES:
+            raise OutboundFault("line too long")
+    if pending:
+        yield bytes(pending)

@@ -1,0 +1,34 @@
+"""The gateway's own routes: health on every listener, metrics on the admin listener only."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.dialects.contract import Answer, Report
+from gateway.dialects.route import Route
+from gateway.metrics import CONTENT_TYPE
+
+GET = ("GET", "HEAD")
+
+
+def health_routes(ready: Callable[[], bool]) -> tuple[Route, ...]:
+    """Liveness and readiness: open, and the status says all there is to say."""
+
+    def readiness() -> Answer:
+        return _status("ready", 200) if ready() else _status("not ready", 503)
+
+    return (
+        Route(GET, "/health/live", "ollama", "open", 0, lambda _body, _model: _status("alive", 200)),
+        Route(GET, "/health/ready", "ollama", "open", 0, lambda _body, _model: readiness()),
+    )
+
+
+def metrics_route(page: Callable[[], Awaitable[bytes]]) -> Route:
+    """Prometheus' page, for keys with the scope `metrics`."""
+
+    async def answer() -> Answer:
+        return Answer(status=200, body=await page(), content_type=CONTENT_TYPE)
+
+    return Route(GET, "/metrics", "ollama", "metrics", 0, lambda _body, _model: Report(answer=answer))
+
+
+def _status(word: str, status: int) -> Answer:
+    return Answer(status=status, body=f'{{"status":"{word}"}}'.encode())

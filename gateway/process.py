@@ -1,0 +1,120 @@
+"""The gateway process: `python -m gateway.process`, started by the supervisor with its sockets.
+
+Exit status: 0 after a drain, 2 for a fault in what it was given, 1 for anything else. It says `ready`
+on `--ready-fd` once it accepts. A second SIGTERM ends it at once.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from engine.plan import PlanFault
+from gateway.app import Setting, opened
+from gateway.audit_log import AuditNotOpened
+from gateway.audit_place import NoPlace
+from gateway.config import ConfigFaults, load_config, parse_policy, policy_hash, read_file
+from gateway.home import Home
+from gateway.home_lock import HomeInUse, hold_home
+from gateway.http_handler import assert_c_parser
+from gateway.incoming import ListenerName
+from gateway.logs import configure_logs
+from gateway.pepper import UnfitPepper
+from gateway.self_test import UnfitParser
+from gateway.tls_context import TlsFault
+from policies.errors import PolicyUnavailable
+
+BAD_INPUT = 2
+HOME_WAIT_S = 5.0
+"""A command that changes the home while no gateway runs holds it for less than a second."""
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+FAULTS = (
+    ConfigFaults,
+    PlanFault,
+    NoPlace,
+    AuditNotOpened,
+    HomeInUse,
+    UnfitPepper,
+    UnfitParser,
+    TlsFault,
+)
+"""What this process may be given and cannot work with; each says in a line what to do."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one gateway until it is told to stop; returns the exit status."""
+    arguments = _read_arguments(argv)
+    _harden()
+    try:
+        setting = _read_setting(arguments)
+        assert_c_parser()
+        configure_logs(sys.stderr, "info")
+        with hold_home(setting.home, shared=True, wait_s=HOME_WAIT_S):
+            return uvloop.run(_serve(setting, arguments.ready_fd))
+    except FAULTS as fault:
+        print(f"corral: {fault}", file=sys.stderr)  # noqa: T201 (before there is a log, to who started us)
+        return BAD_INPUT
+    except PolicyUnavailable as fault:
+        print(f"corral: the key store cannot be used: {fault.reason}", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
+
+
+async def _serve(setting: Setting, ready_fd: int) -> int:
+    loop = asyncio.get_running_loop()
+    told, hurried = asyncio.Event(), asyncio.Event()
+
+    def tell() -> None:
+        (hurried if told.is_set() else told).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, tell)
+    async with opened(setting) as app:
+        with open(ready_fd, "wb") as ready:  # noqa: ASYNC230 (a pipe, one line)
+            ready.write(b"ready\n")
+        await told.wait()
+        app.begin_drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurried.wait(), setting.config.gateway.drain_notice_s)
+        await app.drain(hurried)
+    return 0
+
+
+def _read_setting(arguments: argparse.Namespace) -> Setting:
+    policy_data = read_file(arguments.policy)
+    sockets: dict[ListenerName, socket.socket] = {
+        "public": socket.socket(fileno=arguments.public_fd),
+        "admin": socket.socket(fileno=arguments.admin_fd),
+    }
+    return Setting(
+        home=Home(arguments.home),
+        config=load_config(arguments.config),
+        policy=parse_policy(policy_data, arguments.policy),
+        policy_hash=policy_hash(policy_data),
+        sockets=sockets,
+    )
+
+
+def _harden() -> None:
+    """Die with the supervisor; no core dump and no debugger may read keys from this process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _read_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gateway.process")
+    for name in ("home", "config", "policy"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("public-fd", "admin-fd", "ready-fd"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The request's one straight flow. The numbers are those of docs/request-flow.md.
+
+Each step hands the next the evidence it demands, or raises; none answers with a bool or None, so a
+step left out is a type error. `handle` is the boundary: it runs the steps, turns every error into the
+dialect's words, and sees to it that a decision is recorded before it is told.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from msgspec import structs
+
+from engine.errors import EngineError, UpstreamFailed
+from gateway.answers import begin, send, write
+from gateway.dialects.contract import Answer, Asked, Loaded, Renderer, Report, Started, Wish
+from gateway.edge import check_edge
+from gateway.exchange import Exchange
+from gateway.gate import Gate
+from gateway.identity import limits_of
+from gateway.incoming import ClientGone, Incoming, Reply
+from gateway.json_body import parse_object
+from gateway.routes import Found
+from policies.authorization import Grant, authorize_model, authorize_scope, visible_models
+from policies.call import Event, Final
+from policies.client_address import client_address
+from policies.credential import read_credential
+from policies.errors import AuditUnavailable, EdgeRejected, Refused
+from policies.limits import concurrency_claims, rate_claims
+
+
+async def handle(gate: Gate, incoming: Incoming, reply: Reply) -> None:
+    """Serve one request from first byte to last. Raises only CancelledError, once it is recorded."""
+    exchange = Exchange(incoming, gate.clock)
+    task = asyncio.current_task()
+    if task is not None:
+        exchange.stop = task.cancel
+    with gate.running.entered(exchange):
+        try:
+            await serve(gate, exchange, incoming, reply)
+        except (Refused, EngineError) as error:
+            await refuse(gate, exchange, reply, error)
+        except ClientGone:
+            gate.audit.aborted_later(exchange)
+        except asyncio.CancelledError:
+            if exchange.cut is None or task is None:
+                gate.audit.aborted_later(exchange)
+                raise
+            task.uncancel()
+            await refuse(gate, exchange, reply, exchange.cut)
+        except Exception as bug:  # noqa: BLE001 (the request boundary: a bug is a 500 with an id)
+            gate.log_bug(exchange, bug)
+            await refuse(gate, exchange, reply, None)
+        finally:
+            gate.finished(exchange)
+
+
+async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply) -> None:
+    """The numbered steps. What any of them acquires is given back when it is left, however it is left."""
+    clean = check_edge(incoming.method, incoming.target, incoming.headers, incoming.http_version)  # (0)
+    policy = gate.policy
+    exchange.match = match = gate.routes[incoming.listener].match(incoming.method, clean.path)
+    exchange.client = client = client_address(incoming.peer, incoming.headers, gate.trusted_proxies)  # (1)
+    policy.networks.require(client, "global_network")  # (2)
+    if (opened := match.opened()) is not None:
+        return await send(exchange, reply, await read_open(gate, exchange, incoming, opened))
+    allowance = gate.identity.allowance(client)  # (3)
+    credential = read_credential(incoming.headers)  # (4)
+    exchange.principal = principal = gate.identity.verify(credential, client, allowance)  # (5)
+    limits = limits_of(principal, policy)
+    await gate.store.take(rate_claims(principal, limits), gate.clock.mono_ns())  # (6)
+    found = match.required()
+    wish = await read_wish(gate, exchange, incoming, found)  # (7)
+    grant = authorize_scope(principal, found.route.scope, client, policy)  # (8)
+    gate.accepted(principal)
+    if not isinstance(wish, Asked):
+        return await send_answer(gate, exchange, reply, grant, wish)
+    call = gate.authorize_call(grant, wish.call, exchange)
+    prepared = await gate.prepare(call)  # (9)
+    async with gate.reserved(concurrency_claims(principal, limits)):  # (10)
+        await gate.audit.authorized(exchange)
+        async with gate.admitted(prepared, grant) as admission:  # (11)
+            exchange.dispatched(admission.target)
+            async with aclosing(admission.events()) as events:
+                await stream(gate, exchange, reply, wish.renderer, events)  # (12)
+    return None
+
+
+async def read_wish(gate: Gate, exchange: Exchange, incoming: Incoming, found: Found) -> Wish | Answer:
+    """Step 7: the body, read only now, parsed once, translated by the route's dialect."""
+    route = found.route
+    if not route.body_limit_bytes:
+        return route.read(None, found.model)
+    limit_bytes = min(route.body_limit_bytes, gate.body_limit_bytes)
+    body = await incoming.read_body(limit_bytes, gate.body_timeout_s)
+    exchange.bytes_in = len(body)
+    return route.read(parse_object(body), found.model)
+
+
+async def read_open(gate: Gate, exchange: Exchange, incoming: Incoming, found: Found) -> Answer:
+    """An open route's fixed answer. No decision is made on one, so none is recorded."""
+    answer = await read_wish(gate, exchange, incoming, found)
+    if not isinstance(answer, Answer):
+        raise TypeError(f"open route {found.route.path} has no fixed answer")
+    return answer
+
+
+async def send_answer(gate: Gate, exchange: Exchange, reply: Reply, grant: Grant, wish: Wish | Answer) -> None:
+    """What needs no slot: an answer at hand, a load object, a question about the catalogue."""
+    answer = await find_answer(gate, exchange, grant, wish)
+    exchange.status = answer.status
+    await gate.audit.completed(exchange)
+    await send(exchange, reply, answer)
+
+
+async def find_answer(gate: Gate, exchange: Exchange, grant: Grant, wish: Wish | Answer) -> Answer:
+    """Step 8 for the catalogue: only models of the team, one error for foreign and unknown ones."""
+    if isinstance(wish, Answer):
+        return wish
+    if isinstance(wish, Asked):
+        raise TypeError("work for an engine is not answered here")
+    if isinstance(wish, Report):
+        return await wish.answer()
+    if wish.model is None:
+        return wish.answer(visible_models(grant, gate.catalogue.cards()), None)
+    exchange.model = card = authorize_model(grant, wish.model, gate.catalogue.find)
+    if isinstance(wish, Loaded):
+        return wish.answer(gate.clock.unix_ns())
+    described = await gate.catalogue.engine_of(card.name).describe(card.name) if wish.describe else None
+    return wish.answer((card,), described)
+
+
+async def stream(
+    gate: Gate, exchange: Exchange, reply: Reply, renderer: Renderer, events: AsyncIterator[Event]
+) -> None:
+    """Step 12: events to bytes; the record is durable before the last of them is sent."""
+    exchange.renderer = renderer
+    renderer.start(
+        Started(request_id=exchange.id, arrived_ns=exchange.arrived_ns, dispatched_ns=exchange.dispatched_ns)
+    )
+    last: bytes | None = None
+    async for event in events:
+        exchange.note(event)
+        data = renderer.event(event, gate.clock.unix_ns())
+        if isinstance(event, Final):
+            last = data
+        elif renderer.streamed and data:
+            if not reply.started:
+                await begin(exchange, reply, renderer)
+            await write(exchange, reply, data)
+    if last is None:
+        raise UpstreamFailed("stream_without_end")
+    exchange.status = 200
+    await gate.audit.completed(exchange)
+    if not renderer.streamed:
+        return await send(exchange, reply, Answer(status=200, body=last, content_type=renderer.content_type))
+    if not reply.started:
+        await begin(exchange, reply, renderer)
+    await write(exchange, reply, last)
+    await reply.end()
+    return None
+
+
+def answer_to(gate: Gate, exchange: Exchange, error: Refused | EngineError | None) -> Answer:
+    """The dialect's reply for `error`. After an unfit message nothing more is read: what follows may be its rest."""
+    answer = gate.dialects[exchange.dialect].error(error, exchange.id)
+    if not isinstance(error, EdgeRejected):
+        return answer
+    return structs.replace(answer, status=error.status, headers=(*answer.headers, ("Connection", "close")))
+
+
+def last_words(exchange: Exchange, error: Refused | EngineError | None) -> bytes:
+    """The dialect's error form inside a stream that has begun."""
+    return exchange.renderer.failure(error, exchange.id) if exchange.renderer else b""
+
+
+async def refuse(gate: Gate, exchange: Exchange, reply: Reply, error: Refused | EngineError | None) -> None:
+    """Record the refusal, then tell it: as the reply, or inside the stream that has begun."""
+    if not reply.started:
+        exchange.status = answer_to(gate, exchange, error).status
+    try:
+        await gate.audit.refused(exchange, error, started=reply.started)
+    except AuditUnavailable as unrecorded:
+        error = unrecorded
+    with contextlib.suppress(ClientGone):
+        if reply.started:
+            await write(exchange, reply, last_words(exchange, error))
+            await reply.end()
+        else:
+            await send(exchange, reply, answer_to(gate, exchange, error))

@@ -1,0 +1,1 @@
+"""Upstreams: model servers that already run, each an engine behind one adapter."""

@@ -1,0 +1,215 @@
+"""An Ollama server as an engine. Thin: it lists, describes and streams; Ollama itself tokenises.
+
+Prompt lengths are estimated from bytes with a ratio learnt from the server's own reports. A busy
+server (503) is a target without a free slot: the request goes back to our queue. What the server says
+in an error reaches nobody; its status decides which of our errors is raised.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import msgspec
+
+from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
+from engine.interface import Observer, Prepared, StepReport, TargetState
+from gateway.outbound import Outbound, OutboundFault, OutboundRefused
+from gateway.settings import UpstreamSettings
+from gateway.upstreams.ollama_wire import (
+    PATHS,
+    WireLine,
+    WireShow,
+    WireTags,
+    line_events,
+    model_card,
+    request_body,
+)
+from policies.call import Call, Event, Final, ModelCard, ModelDescription
+
+AnswerT = TypeVar("AnswerT")
+
+FIRST_BYTES_PER_TOKEN = 4.0
+"""The usual ratio of English text; replaced by what the server reports."""
+RATIO_SMOOTHING = 0.1
+
+
+class OllamaUpstream:
+    """`engine.interface.Engine` over one Ollama server."""
+
+    def __init__(self, settings: UpstreamSettings, outbound: Outbound) -> None:
+        self._settings = settings
+        self._outbound = outbound
+        self._target = f"upstream:{settings.name}"
+        self._cards: dict[str, ModelCard] = {}
+        self._announced: TargetState | None = None
+        self._bytes_per_token = FIRST_BYTES_PER_TOKEN
+        self._busy = 0
+        self._observer: Observer | None = None
+        self._refresher: asyncio.Task[None] | None = None
+
+    async def start_up(self, observer: Observer) -> None:
+        """List the models now, then again every `refresh_s`."""
+        self._observer = observer
+        await self._refresh()
+        self._refresher = asyncio.create_task(self._refresh_for_ever())
+
+    async def close(self) -> None:
+        """Stop listing and close the connections."""
+        if self._refresher is not None:
+            self._refresher.cancel()
+            await asyncio.gather(self._refresher, return_exceptions=True)
+        await self._outbound.close()
+
+    def models(self) -> tuple[ModelCard, ...]:
+        """What the server listed last, narrowed to the configured names."""
+        return tuple(self._cards.values())
+
+    async def describe(self, model: str) -> ModelDescription:
+        """The server's own description."""
+        shown = await self._show(model)
+        return ModelDescription(
+            info=shown.model_info or {},
+            template=shown.template,
+            system=shown.system,
+            license=shown.license,
+            parameters=shown.parameters,
+        )
+
+    async def prepare(self, call: Call) -> Prepared:
+        """An estimate: bytes of all text over the learnt ratio."""
+        size_bytes = _text_bytes(call)
+        return Prepared(
+            call=call,
+            prompt_tokens=max(1, round(size_bytes / self._bytes_per_token)),
+            max_output_tokens=call.max_output_tokens or 0,
+            estimated=True,
+        )
+
+    @contextlib.asynccontextmanager
+    async def run(self, target: str, prepared: Prepared) -> AsyncIterator[AsyncIterator[Event]]:
+        """Stream the call; leaving the block closes the connection, which is how Ollama cancels."""
+        del target
+        call = prepared.call
+        body = request_body(call, prepared.max_output_tokens)
+        self._busy += 1
+        try:
+            async with self._outbound.lines(PATHS[call.kind], body) as lines:
+                yield self._events(lines, call)
+        except OutboundRefused as refused:
+            raise _refusal(refused) from None
+        except OutboundFault as fault:
+            raise UpstreamFailed(f"upstream_{fault}") from None
+        finally:
+            self._busy -= 1
+
+    async def _events(self, lines: AsyncIterator[bytes], call: Call) -> AsyncIterator[Event]:
+        async for line in lines:
+            for event in line_events(_decode(line)):
+                if isinstance(event, Final):
+                    self._learn(call, event)
+                yield event
+
+    def _learn(self, call: Call, final: Final) -> None:
+        counted = final.usage.prompt_tokens
+        if counted > 0:
+            ratio = max(0.5, _text_bytes(call) / counted)
+            self._bytes_per_token += RATIO_SMOOTHING * (ratio - self._bytes_per_token)
+        if self._observer is not None:
+            self._observer.step_reported(self._target, self._report(final))
+
+    def _report(self, final: Final) -> StepReport:
+        """An upstream's whole request as one step: it reports only at the end."""
+        return StepReport(
+            step_ns=final.timings.prefill_ns + final.timings.decode_ns,
+            decode_rows=final.usage.output_tokens,
+            prefill_rows=final.usage.prompt_tokens - final.usage.cached_tokens,
+            cached_tokens=final.usage.cached_tokens,
+            output_tokens=final.usage.output_tokens,
+            busy_slots=self._busy,
+            slots=self._settings.slots,
+        )
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.refresh_s)
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            self._cards = await self._list()
+        except EngineError:
+            self._announce(ready=False)
+        else:
+            self._announce(ready=bool(self._cards))
+
+    async def _list(self) -> dict[str, ModelCard]:
+        tags = await self._ask("GET", "/api/tags", None, WireTags)
+        wanted = self._settings.models
+        listed = [
+            each for each in tags.models or () if not each.remote_host and (wanted is None or each.name in wanted)
+        ]
+        known = {each.name: model_card(each, self._settings.slots) for each in listed}
+        for each in listed:
+            if each.capabilities is None:
+                capabilities = await self._capabilities(known[each.name])
+                known[each.name] = msgspec.structs.replace(known[each.name], capabilities=capabilities)
+        return known
+
+    async def _capabilities(self, card: ModelCard) -> tuple[str, ...]:
+        """From the last listing while the digest is the same, else from the model's description."""
+        before = self._cards.get(card.name)
+        if before is not None and before.digest == card.digest:
+            return before.capabilities
+        return tuple((await self._show(card.name)).capabilities or ("completion",))
+
+    def _announce(self, *, ready: bool) -> None:
+        state = TargetState(
+            target=self._target,
+            models=tuple(self._cards) or tuple(self._settings.models or ()),
+            kinds=("chat", "completion", "embedding"),
+            slots=self._settings.slots,
+            ready=ready,
+        )
+        if self._observer is not None and state != self._announced:
+            self._announced = state
+            self._observer.target_changed(state)
+
+    async def _show(self, model: str) -> WireShow:
+        return await self._ask("POST", "/api/show", msgspec.json.encode({"model": model}), WireShow)
+
+    async def _ask(self, method: str, path: str, body: bytes | None, answer: type[AnswerT]) -> AnswerT:
+        try:
+            return msgspec.json.decode(await self._outbound.fetch(method, path, body), type=answer)
+        except OutboundRefused as refused:
+            raise _refusal(refused) from None
+        except OutboundFault as fault:
+            raise UpstreamFailed(f"upstream_{fault}") from None
+        except msgspec.MsgspecError:
+            raise UpstreamFailed("upstream_not_ollama") from None
+
+
+def _decode(line: bytes) -> WireLine:
+    try:
+        decoded = msgspec.json.decode(line, type=WireLine)
+    except msgspec.MsgspecError:
+        raise UpstreamFailed("upstream_not_ollama") from None
+    if decoded.error:
+        raise UpstreamFailed("upstream_error_line")
+    return decoded
+
+
+def _refusal(refused: OutboundRefused) -> EngineError:
+    """Ollama's statuses (api-and-threats.md 1.12) as our errors; its words stay here."""
+    if refused.status == 503:
+        return SlotTaken("upstream_busy")
+    if refused.status == 404:
+        return ModelNotReady("upstream_lost_model")
+    if refused.status == 400:
+        return PrepareFailed("upstream_bad_request", "the model server refused this request")
+    return UpstreamFailed(f"upstream_status_{refused.status}")
+
+
+def _text_bytes(call: Call) -> int:
+    texts = [call.prompt, call.system or "", call.suffix, *call.inputs, *(each.content for each in call.messages)]
+    return sum(len(text.encode()) for text in texts)

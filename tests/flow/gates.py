@@ -1,0 +1,151 @@
+"""A whole gate over fakes: one engine, two teams, keys in every state, a log in memory."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway.catalogue import Catalogue
+from gateway.clock import Clock
+from gateway.dialects import ollama, openai
+from gateway.dialects.contract import Dialect
+from gateway.dispatcher import Dispatcher
+from gateway.exchange import Exchange
+from gateway.gate import Gate
+from gateway.identity import Identity
+from gateway.key_store import KeyStore
+from gateway.memory_store import MemoryStore
+from gateway.metrics import Metrics
+from gateway.own_routes import health_routes, metrics_route
+from gateway.request import handle
+from gateway.request_audit import RequestAudit
+from gateway.routes import RouteTable
+from gateway.running import Running
+from policies.api_key import mint
+from policies.guessing import Guessing
+from policies.key_record import KeyRecord, new_record
+from policies.networks import Networks
+from policies.policy import Limits, Policy, Team
+from policies.principal import Principal
+from tests.fakes import STAMP, FakeEngine, FakeIncoming, FakeReply, ManualClock, MemoryLog, card
+
+PEPPERS = {1: b"p" * 32}
+BOTH = frozenset({"inference", "models"})
+
+
+def deterministic_bytes() -> Any:
+    """Different bytes at each call, the same in each run."""
+    state = {"n": 0}
+
+    def draw(count: int) -> bytes:
+        state["n"] += 1
+        return bytes((state["n"] * 31 + index * 7) % 256 for index in range(count))
+
+    return draw
+
+
+class TestGate:
+    """The gate and what tests look at. `keys` holds key texts by name."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path, **policy: Any) -> None:
+        self.clock: ManualClock = ManualClock()
+        self.engine = FakeEngine()
+        self.engine.cards = (card("m:latest"), card("secret:latest"))
+        self.log = MemoryLog()
+        self.store = KeyStore.create(folder / "keys.db")
+        self.running = Running()
+        self.store.subscribe(self.running.revoked)
+        self.metrics = Metrics()
+        self.bugs: list[Exception] = []
+        self.accepted: list[str] = []
+        self.keys: dict[str, str] = {}
+        self.records: dict[str, KeyRecord] = {}
+        self._random = deterministic_bytes()
+        teams = {"one": Team(models=("m:latest",)), "two": Team(models=("*",), limits=Limits(concurrent_requests=1))}
+        self.policy = Policy(**{"teams": teams, "networks": Networks(allow=("127.0.0.0/8",)), **policy})
+        self.dispatcher = Dispatcher((self.engine,), self.clock, self.metrics.step)
+        self.gate = self._compose(self.clock)
+
+    async def start(self) -> "TestGate":
+        await self.dispatcher.start_up()
+        self.add_key("one", "one")
+        self.add_key("two", "two")
+        self.add_key("metrics", "one", scopes=frozenset({"metrics"}))
+        now_s = self.clock.unix_ns() / 1e9
+        self.add_key("expired", "one", expires_s=now_s - 1)
+        self.add_key("revoked", "one", revoked_s=now_s - 1)
+        self.add_key("early", "one", not_before_s=now_s + 9)
+        self.add_key("elsewhere", "one", networks=("192.0.2.0/24",))
+        self.add_key("teamless", "gone")
+        return self
+
+    def add_key(self, name: str, team: str, *, scopes: frozenset[str] = BOTH, **changes: Any) -> None:
+        key = mint(self._random)
+        record = new_record(key, PEPPERS, self.clock.unix_ns() / 1e9, team=team, scopes=scopes)
+        self.records[name] = dataclasses.replace(record, **changes)
+        self.store.save(self.records[name])
+        self.keys[name] = key.text
+
+    def revoke(self, name: str) -> None:
+        record = dataclasses.replace(self.records[name], revoked_s=self.clock.unix_ns() / 1e9)
+        self.store.save(record)
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        key: str | None = "one",
+        headers: tuple[tuple[str, str], ...] = (),
+        reply: FakeReply | None = None,
+        **incoming: Any,
+    ) -> tuple[FakeReply, FakeIncoming]:
+        """One request, answered. `body` that is not bytes becomes JSON."""
+        credential = () if key is None else (("Authorization", f"Bearer {self.keys.get(key, key)}"),)
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        request = FakeIncoming(method, target, (*credential, *headers), data, **incoming)
+        answer = reply or FakeReply()
+        await handle(self.gate, request, answer)
+        return answer, request
+
+    async def close(self) -> None:
+        await self.dispatcher.close()
+        await self.gate.audit.close()
+        self.store.close()
+
+    def _compose(self, clock: Clock) -> Gate:
+        dialects: dict[str, Dialect] = {each.name: each for each in (ollama.DIALECT, openai.DIALECT)}
+        health = health_routes(self.dispatcher.ready)
+        return Gate(
+            clock=clock,
+            policy=self.policy,
+            trusted_proxies=(),
+            routes={
+                "public": RouteTable((*ollama.ROUTES, *openai.ROUTES, *health)),
+                "admin": RouteTable((*ollama.ROUTES, *health, metrics_route(self._page))),
+            },
+            dialects=dialects,
+            body_limit_bytes=1024 * 1024,
+            body_timeout_s=1.0,
+            identity=Identity(self.store, PEPPERS, Guessing(1000, 60.0), clock),
+            store=MemoryStore(),
+            catalogue=Catalogue(self.dispatcher.engines),
+            dispatcher=self.dispatcher,
+            audit=RequestAudit(self.log, lambda: STAMP, policy_hash="p" * 64),
+            running=self.running,
+            accepted=self._accepted,
+            finished=self.metrics.finished,
+            log_bug=self._bug,
+        )
+
+    async def _page(self) -> bytes:
+        return self.metrics.page(self.dispatcher, {})
+
+    def _accepted(self, principal: Principal) -> None:
+        self.accepted.append(principal.key_id)
+
+    def _bug(self, _exchange: Exchange, bug: Exception) -> None:
+        self.bugs.append(bug)

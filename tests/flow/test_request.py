@@ -1,0 +1,472 @@
+"""The request's flow, step by step: one test a refusal, one a point of cancellation."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import ContextTooLong, EngineError, ModelNotReady, PrepareFailed, SlotTaken, WorkerDied
+from gateway.dialects import ollama, openai
+from gateway.incoming import ClientGone
+from policies.errors import BodyTooLarge
+from policies.networks import Networks
+from policies.policy import Limits, Team
+from tests.fakes import FakeReply
+from tests.flow.gates import TestGate
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+WHOLE = {**CHAT, "stream": False}
+OPENAI_CHAT = {**CHAT, "stream": True}
+
+
+@pytest.fixture
+async def gate(tmp_path: Path) -> AsyncIterator[TestGate]:
+    gate = await TestGate(tmp_path).start()
+    yield gate
+    await gate.close()
+
+
+async def settled() -> None:
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+def lines(reply: FakeReply) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in reply.body.splitlines()]
+
+
+async def test_a_chat_is_streamed_and_recorded(gate: TestGate) -> None:
+    reply, _ = await gate.send("POST", "/api/chat", CHAT)
+    assert (reply.status, reply.ended, reply.headers["content-type"]) == (200, True, "application/x-ndjson")
+    assert [line["message"]["content"] for line in lines(reply)] == ["Par", "is", ""]
+    assert lines(reply)[-1]["done_reason"] == "stop"
+    assert gate.log.events() == ["request.authorized", "request.completed"]
+    record = gate.log.entries[-1]
+    assert record["actor"]["team"] == "one"
+    assert record["result"]["output_tokens"] == 2
+    assert record["req_id"] == reply.headers["x-request-id"]
+    assert gate.accepted == [gate.records["one"].id]
+
+
+async def test_a_chat_is_answered_whole(gate: TestGate) -> None:
+    reply, _ = await gate.send("POST", "/api/chat", WHOLE)
+    assert json.loads(reply.body)["message"]["content"] == "Paris"
+    assert reply.headers["content-length"] == str(len(reply.body))
+
+
+async def test_the_call_is_held_to_the_team(gate: TestGate) -> None:
+    await gate.send("POST", "/api/chat", {**WHOLE, "options": {"num_predict": 10**6}})
+    [call] = gate.engine.calls
+    assert (call.model, call.cache_scope, call.max_output_tokens) == ("m:latest", "team:one", 4096)
+
+
+# ---- (0) edge, (1) client, (2) network
+
+
+async def test_0_a_message_unfit_for_the_edge(gate: TestGate) -> None:
+    reply, incoming = await gate.send("POST", "/api/%2e%2e/chat", CHAT)
+    assert (reply.status, incoming.body_read, reply.headers["connection"]) == (400, False, "close")
+    assert gate.log.events() == ["request.rejected"]
+    strange, _ = await gate.send("POST", "/api/chat", CHAT, headers=(("Expect", "more"),))
+    assert (strange.status, strange.headers["connection"]) == (417, "close")
+
+
+async def test_1_an_address_that_is_none(gate: TestGate) -> None:
+    reply, _ = await gate.send("GET", "/api/tags", peer="nowhere")
+    assert reply.status == 403
+
+
+async def test_2_an_address_outside_the_allowed_networks(gate: TestGate) -> None:
+    for target in ("/", "/api/tags", "/health/live"):
+        reply, _ = await gate.send("GET", target, peer="192.0.2.1")
+        assert reply.status == 403
+    assert set(gate.log.events()) == {"request.denied"}
+
+
+@pytest.mark.parametrize("target", ["/", "/health/live", "/health/ready"])
+async def test_open_routes_need_no_key_and_leave_no_record(gate: TestGate, target: str) -> None:
+    reply, _ = await gate.send("GET", target, key=None)
+    assert reply.status == 200
+    head, _ = await gate.send("HEAD", target, key=None)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == str(len(reply.body))
+    assert gate.log.entries == []
+
+
+# ---- (3) to (5) who
+
+
+def secured() -> list[tuple[str, str]]:
+    routes = [
+        (route.method_names[0], route.path) for route in (*ollama.ROUTES, *openai.ROUTES) if route.scope != "open"
+    ]
+    paths = [(method, path.replace("{model}", "m")) for method, path in routes]
+    return [
+        *paths,
+        ("GET", "/nothing"),
+        ("GET", "/v1/nothing"),
+        ("DELETE", "/api/delete"),
+        ("PUT", "/api/chat"),
+        ("GET", "/metrics"),
+    ]
+
+
+CAUSES = {
+    "missing": None,
+    "malformed": "corral_nonsense",
+    "unknown": "corral_AAAAAAAAAAAA_" + "A" * 49,
+    "expired": "expired",
+    "revoked": "revoked",
+    "early": "early",
+}
+
+
+@pytest.mark.parametrize("listener", ["public", "admin"])
+@pytest.mark.parametrize(("method", "target"), secured())
+async def test_5_every_route_answers_one_body_for_every_cause(
+    gate: TestGate, method: str, target: str, listener: str
+) -> None:
+    wrong_secret = gate.keys["one"][:-10] + "A" * 10
+    answers = set()
+    for key in (*CAUSES.values(), wrong_secret):
+        body = CHAT if method in ("POST", "PUT") else None
+        reply, incoming = await gate.send(method, target, body, key=key, listener=listener)
+        assert (reply.status, incoming.body_read) == (401, False)
+        assert reply.headers["www-authenticate"].startswith("Bearer")
+        answers.add(reply.body.replace(reply.headers["x-request-id"].encode(), b""))
+    assert len(answers) == 1
+    assert set(gate.log.events()) == {"request.unauthenticated"}
+    assert len({entry["decision"]["reason"] for entry in gate.log.entries}) >= 5
+
+
+async def test_4_two_credentials(gate: TestGate) -> None:
+    reply, _ = await gate.send("GET", "/api/tags", headers=(("x-api-key", gate.keys["two"]),))
+    assert reply.status == 400
+    same, _ = await gate.send("GET", "/api/tags", headers=(("x-api-key", gate.keys["one"]),))
+    assert same.status == 200
+    alone, _ = await gate.send("GET", "/api/tags", key=None, headers=(("x-api-key", gate.keys["one"]),))
+    assert alone.status == 200
+
+
+async def test_5_a_key_is_held_to_its_own_networks(gate: TestGate) -> None:
+    reply, _ = await gate.send("GET", "/api/tags", key="elsewhere")
+    assert reply.status == 403
+
+
+async def test_5_a_key_whose_team_is_gone(gate: TestGate) -> None:
+    reply, _ = await gate.send("GET", "/api/tags", key="teamless")
+    assert reply.status == 403
+
+
+# ---- (6) rate
+
+
+async def test_6_the_rate_of_a_key(tmp_path: Path) -> None:
+    limits = Limits(requests_per_minute=60, burst_requests=2)
+    gate = await TestGate(
+        tmp_path, teams={"one": Team(models=("*",), limits=limits), "two": Team(models=("*",))}
+    ).start()
+    statuses = [(await gate.send("GET", "/api/tags"))[0].status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    reply, _ = await gate.send("GET", "/api/tags")
+    assert int(reply.headers["retry-after"]) == 1
+    assert (await gate.send("GET", "/api/tags", key="two"))[0].status == 200
+    gate.clock.move(1.0)
+    assert (await gate.send("GET", "/api/tags"))[0].status == 200
+    await gate.close()
+
+
+# ---- (7) body
+
+
+async def test_7_unknown_paths_and_methods_are_told_to_the_known(gate: TestGate) -> None:
+    assert (await gate.send("GET", "/nothing"))[0].status == 404
+    assert (await gate.send("GET", "/metrics"))[0].status == 404
+    wrong, _ = await gate.send("PUT", "/api/chat", CHAT)
+    assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"model":"m","MODEL":"secret"}', b'{"model":1}', b'{"model":"m","messages":1}']
+)
+async def test_7_bad_bodies(gate: TestGate, body: bytes) -> None:
+    for target in ("/api/chat", "/v1/chat/completions"):
+        reply, _ = await gate.send("POST", target, body)
+        assert reply.status == 400
+        assert json.loads(reply.body)["error"]
+    assert gate.engine.calls == []
+
+
+async def test_7_a_body_beyond_its_cap(gate: TestGate) -> None:
+    incoming_error = BodyTooLarge("body_too_large", limit_bytes=1024)
+
+    async def refuse(limit_bytes: int, deadline_s: float) -> bytes:
+        raise incoming_error
+
+    from gateway.request import handle  # noqa: PLC0415
+    from tests.fakes import FakeIncoming  # noqa: PLC0415
+
+    incoming = FakeIncoming("POST", "/api/chat", [("Authorization", f"Bearer {gate.keys['one']}")], b"x")
+    incoming.read_body = refuse  # type: ignore[method-assign]
+    reply = FakeReply()
+    await handle(gate.gate, incoming, reply)
+    assert reply.status == 413
+
+
+# ---- (8) authorisation
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/api/chat", WHOLE),
+        ("/api/generate", {"prompt": "x", "stream": False}),
+        ("/api/generate", {}),
+        ("/api/embed", {"input": "x"}),
+        ("/api/embeddings", {"prompt": "x"}),
+        ("/api/show", {}),
+        ("/v1/chat/completions", CHAT),
+        ("/v1/completions", {"prompt": "x"}),
+        ("/v1/embeddings", {"input": "x"}),
+    ],
+)
+async def test_8_foreign_and_unknown_models_look_alike(gate: TestGate, target: str, body: dict[str, Any]) -> None:
+    foreign, _ = await gate.send("POST", target, {**body, "model": "secret"})
+    unknown, _ = await gate.send("POST", target, {**body, "model": "nosuch"})
+    assert (foreign.status, unknown.status) == (404, 404)
+    assert foreign.body.replace(b"secret", b"nosuch") == unknown.body
+    mine, _ = await gate.send("POST", target, {**body, "model": "m"})
+    assert mine.status == 200, mine.body
+
+
+async def test_8_lists_show_the_teams_models_only(gate: TestGate) -> None:
+    tags, _ = await gate.send("GET", "/api/tags")
+    assert [each["name"] for each in json.loads(tags.body)["models"]] == ["m:latest"]
+    models, _ = await gate.send("GET", "/v1/models")
+    assert [each["id"] for each in json.loads(models.body)["data"]] == ["m:latest"]
+    assert (await gate.send("GET", "/v1/models/secret"))[0].status == 404
+    everything, _ = await gate.send("GET", "/api/tags", key="two")
+    assert len(json.loads(everything.body)["models"]) == 2
+
+
+async def test_8_a_scope_that_the_key_lacks(gate: TestGate) -> None:
+    assert (await gate.send("GET", "/api/tags", key="metrics"))[0].status == 403
+    assert (await gate.send("GET", "/metrics", key="one", listener="admin"))[0].status == 403
+    page, _ = await gate.send("GET", "/metrics", key="metrics", listener="admin")
+    assert b"corral_requests_total" in page.body
+
+
+# ---- (9) prepare
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (PrepareFailed("schema", "the schema is too deep"), 400),
+        (ContextTooLong("context", prompt_tokens=9, limit_tokens=5), 400),
+        (ModelNotReady("loading"), 503),
+    ],
+)
+async def test_9_what_cannot_be_prepared(gate: TestGate, error: EngineError, status: int) -> None:
+    gate.engine.fail["prepare"] = error
+    reply, _ = await gate.send("POST", "/api/chat", CHAT)
+    assert reply.status == status
+    assert gate.log.events() == ["request.failed"]
+
+
+# ---- (10) concurrency, (11) queue
+
+
+async def test_10_one_request_too_many_at_once(gate: TestGate) -> None:
+    gate.engine.hold = asyncio.Event()
+    first = asyncio.create_task(gate.send("POST", "/api/chat", CHAT, key="two"))
+    await settled()
+    second, _ = await gate.send("POST", "/api/chat", CHAT, key="two")
+    assert (second.status, second.headers["retry-after"]) == (429, "1")
+    gate.engine.hold.set()
+    assert (await first)[0].status == 200
+    third, _ = await gate.send("POST", "/api/chat", CHAT, key="two")
+    assert third.status == 200
+
+
+async def test_11_a_full_queue_speaks_each_dialects_words(tmp_path: Path) -> None:
+    gate = await TestGate(tmp_path, max_queued=1).start()
+    gate.engine.slots = 1
+    gate.engine.announce(ready=True)
+    gate.engine.hold = asyncio.Event()
+    tasks = []
+    for _ in range(2):
+        tasks.append(asyncio.create_task(gate.send("POST", "/api/chat", CHAT)))
+        await settled()
+    full, _ = await gate.send("POST", "/api/chat", CHAT)
+    assert full.status == 503
+    assert json.loads(full.body) == {"error": "server busy, please try again.  maximum pending requests exceeded"}
+    assert int(full.headers["retry-after"]) >= 1
+    other, _ = await gate.send("POST", "/v1/chat/completions", CHAT)
+    assert other.status == 429
+    assert gate.log.events().count("request.shed") == 2
+    gate.engine.hold.set()
+    await asyncio.gather(*tasks)
+    await gate.close()
+
+
+async def test_11_no_capacity(gate: TestGate) -> None:
+    gate.engine.announce(ready=False)
+    task = asyncio.create_task(gate.send("POST", "/api/chat", CHAT))
+    await settled()
+    assert not task.done(), "a worker that restarts is waited for"
+    gate.engine.announce(ready=True)
+    assert (await task)[0].status == 200
+
+
+# ---- (12) stream
+
+
+@pytest.mark.parametrize("error", [WorkerDied("gone"), RuntimeError("bug")])
+async def test_12_a_failure_before_the_first_byte(gate: TestGate, error: Exception) -> None:
+    gate.engine.fail["start"] = error
+    reply, _ = await gate.send("POST", "/api/chat", CHAT)
+    assert reply.status == (502 if isinstance(error, EngineError) else 500)
+    assert gate.log.events() == ["request.authorized", "request.failed"]
+    assert len(gate.bugs) == (0 if isinstance(error, EngineError) else 1)
+
+
+async def test_12_a_failure_in_mid_stream(gate: TestGate) -> None:
+    gate.engine.fail["middle"] = WorkerDied("gone")
+    reply, _ = await gate.send("POST", "/api/chat", CHAT)
+    assert (reply.status, reply.ended) == (200, True)
+    assert "error" in lines(reply)[-1]
+    sse, _ = await gate.send("POST", "/v1/chat/completions", OPENAI_CHAT)
+    assert b'data: {"error"' in sse.body
+    assert b"[DONE]" not in sse.body
+    whole, _ = await gate.send("POST", "/api/chat", WHOLE)
+    assert whole.status == 502
+
+
+async def test_12_a_taken_slot_is_tried_again(gate: TestGate) -> None:
+    gate.engine.fail["start"] = SlotTaken("full")
+    task = asyncio.create_task(gate.send("POST", "/api/chat", CHAT))
+    await settled()
+    del gate.engine.fail["start"]
+    gate.engine.report(busy_slots=0)
+    assert (await task)[0].status == 200
+
+
+async def test_12_a_client_that_leaves_frees_the_slot(gate: TestGate) -> None:
+    reply, _ = await gate.send("POST", "/api/chat", CHAT, reply=FakeReply(gone_after=1))
+    assert gate.engine.running == 0
+    await settled()
+    assert gate.log.events()[-1] == "request.aborted"
+    assert not reply.ended
+
+
+@pytest.mark.parametrize("waits", ["queue", "stream"])
+async def test_a_cancelled_request_gives_everything_back(gate: TestGate, waits: str) -> None:
+    if waits == "queue":
+        gate.engine.announce(ready=False)
+    gate.engine.hold = asyncio.Event()
+    task = asyncio.create_task(gate.send("POST", "/api/chat", CHAT, key="two"))
+    await settled()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await settled()
+    assert gate.log.events()[-1] == "request.aborted"
+    assert (gate.engine.running, gate.dispatcher.waiting(), gate.running.count()) == (0, 0, 0)
+    gate.engine.announce(ready=True)
+    gate.engine.hold = None
+    assert (await gate.send("POST", "/api/chat", CHAT, key="two"))[0].status == 200
+
+
+async def test_a_revoked_key_is_cut_in_mid_stream(gate: TestGate) -> None:
+    gate.engine.hold = asyncio.Event()
+    task = asyncio.create_task(gate.send("POST", "/api/chat", CHAT))
+    await settled()
+    gate.revoke("one")
+    reply, _ = await task
+    assert "error" in lines(reply)[-1]
+    assert (gate.log.events()[-1], gate.engine.running) == ("request.cut", 0)
+    assert (await gate.send("GET", "/api/tags"))[0].status == 401
+
+
+async def test_a_drain_waits_and_then_cuts(gate: TestGate) -> None:
+    gate.engine.hold = asyncio.Event()
+    task = asyncio.create_task(gate.send("POST", "/v1/chat/completions", OPENAI_CHAT))
+    await settled()
+    await gate.running.drained(0.01, asyncio.Event())
+    reply, _ = await task
+    assert b'"error"' in reply.body
+    assert b"[DONE]" not in reply.body
+    assert gate.log.events()[-1] == "request.cut"
+
+
+# ---- the log
+
+
+async def test_nothing_is_served_that_cannot_be_recorded(gate: TestGate) -> None:
+    gate.log.broken = True
+    for method, target, body in (
+        ("POST", "/api/chat", CHAT),
+        ("POST", "/v1/chat/completions", CHAT),
+        ("GET", "/api/tags", None),
+    ):
+        reply, _ = await gate.send(method, target, body)
+        assert reply.status == 503
+    assert gate.engine.calls == []
+    refused, _ = await gate.send("GET", "/api/tags", key=None)
+    assert refused.status == 503
+
+
+async def test_an_answer_is_whole_only_once_its_record_is_lasting(gate: TestGate) -> None:
+    def break_log(_data: bytes) -> None:
+        gate.log.broken = True
+
+    reply, _ = await gate.send("POST", "/api/chat", CHAT, reply=FakeReply(on_write=break_log))
+    assert "error" in lines(reply)[-1]
+    assert not any(line.get("done") for line in lines(reply))
+
+
+async def test_the_record_stands_before_the_last_bytes(gate: TestGate) -> None:
+    seen: list[int] = []
+    await gate.send("POST", "/api/chat", CHAT, reply=FakeReply(on_write=lambda _: seen.append(len(gate.log.entries))))
+    assert seen == [1, 1, 2]
+
+
+@pytest.mark.parametrize("point", ["prepare", "start", "middle"])
+async def test_no_canary_reaches_the_log_or_an_error(gate: TestGate, point: str) -> None:
+    canary = "CANARY-1f3a"
+    gate.engine.fail[point] = RuntimeError(canary)
+    body = {"model": "m", "messages": [{"role": "user", "content": canary}]}
+    reply, _ = await gate.send("POST", "/api/chat", body, headers=(("X-Canary", canary),))
+    assert canary not in json.dumps(gate.log.entries)
+    assert canary.encode() not in reply.body
+    assert gate.keys["one"] not in json.dumps(gate.log.entries)
+
+
+async def test_a_bug_answers_500_with_an_id(gate: TestGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr("gateway.request.authorize_scope", broken)
+    for target in ("/api/tags", "/v1/models"):
+        reply, _ = await gate.send("GET", target)
+        assert reply.status == 500
+        assert b"inside" not in reply.body
+    assert len(gate.bugs) == 2
+
+
+async def test_a_client_that_left_before_a_refusal(gate: TestGate) -> None:
+    reply, _ = await gate.send("GET", "/nothing", reply=FakeReply(gone_after=0))
+    assert reply.status == 404
+    with pytest.raises(ClientGone):
+        await reply.write(b"x")
+
+
+async def test_an_allowed_network_of_a_team(tmp_path: Path) -> None:
+    far = Team(models=("*",), networks=Networks(allow=("192.0.2.0/24",)))
+    gate = await TestGate(tmp_path, teams={"one": far, "two": far}).start()
+    assert (await gate.send("GET", "/api/tags"))[0].status == 403
+    await gate.close()

@@ -1,0 +1,101 @@
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import models
+from gateway.cli.output import BAD_INPUT, FAILED, CommandFault
+from gateway.home import NoHome
+from tests.unit.engine.tiny_gguf import model_bytes
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    path = tmp_path / "home"
+    path.mkdir()
+    (path / "config.yaml").write_text("")
+    (tmp_path / "m.gguf").write_bytes(model_bytes(general__evil=(8, "a\x1b]0;title\x07b")))
+    return path
+
+
+def run(home: Path, *words: str) -> int:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true")
+    common.add_argument("--home", type=Path)
+    parser = argparse.ArgumentParser()
+    models.add_commands(parser.add_subparsers(), common)
+    arguments = parser.parse_args(["models", *words, "--home", str(home)])
+    return int(arguments.run(arguments))
+
+
+def test_import_list_show_and_rm(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(home, "import", str(home.parent / "m.gguf"), "Tiny") == 0
+    assert capsys.readouterr().out == (
+        "imported Tiny:latest: llama, 64 parameters, Q4_1, 256 tokens of context, 0.0 MiB\n"
+        "a running 'corral serve' takes this up at its next start\n"
+    )
+    assert run(home, "list") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("Tiny:latest")
+    assert run(home, "show", "tiny") == 0
+    shown = capsys.readouterr().out
+    assert "llama.context_length: 256" in shown
+    assert "\x1b" not in shown
+    assert run(home, "rm", "tiny", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"removed": "tiny"}
+    assert run(home, "list") == 0
+    assert capsys.readouterr().out == "no models yet\n"
+
+
+def test_json_for_scripts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(home, "import", str(home.parent / "m.gguf"), "tiny:1", "--json")
+    imported = json.loads(capsys.readouterr().out)
+    assert imported["name"] == "tiny:1"
+    assert imported["model_digest"].startswith("sha256:")
+    run(home, "list", "--json")
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["digest"] == imported["digest"]
+    run(home, "show", "tiny:1", "--json")
+    assert json.loads(capsys.readouterr().out)["model_info"]["general.architecture"] == "llama"
+
+
+def test_faults_are_one_line_with_the_right_status(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"\x7fELF" + bytes(100))
+    for words, status in (
+        (("import", str(tmp_path / "bad"), "x"), BAD_INPUT),
+        (("import", str(tmp_path / "m.gguf"), "hf.co/a/b"), BAD_INPUT),
+        (("show", "none"), FAILED),
+        (("rm", "none"), FAILED),
+    ):
+        with pytest.raises(CommandFault) as caught:
+            run(home, *words)
+        assert caught.value.status == status
+        assert "\n" not in str(caught.value)
+    with pytest.raises(NoHome):
+        run(tmp_path, "list")
+
+
+def test_a_damaged_entry_is_complained_of_beside_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(home, "import", str(home.parent / "m.gguf"), "good")
+    (home / "models/manifests/registry.ollama.ai/library/bad").mkdir()
+    (home / "models/manifests/registry.ollama.ai/library/bad/latest").write_bytes(b"{}")
+    capsys.readouterr()
+    assert run(home, "list") == FAILED
+    out, errors = capsys.readouterr()
+    assert "good:latest" in out
+    assert "'corral models rm bad:latest' and import it again" in errors
+
+
+def test_progress_is_for_terminals_and_large_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    progress = models._Progress(quiet=False)
+    size = models._SHOW_PROGRESS_FROM_BYTES
+    progress(size // 2, size)
+    progress(size // 2 + 1, size)
+    progress(size, size)
+    assert capsys.readouterr().err == "\rcopying:  50 % of 64.0 MiB\rcopying: 100 % of 64.0 MiB\n"
+    progress(10, 10)
+    models._Progress(quiet=True)(size, size)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,182 @@
+"""The Ollama adapter over a fake HTTP client: listing, streaming, and what its errors become."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
+from engine.interface import StepReport, TargetState
+from gateway.outbound import OutboundFault, OutboundRefused
+from gateway.settings import UpstreamSettings
+from gateway.upstreams.ollama import OllamaUpstream
+from policies.call import Call, Event, Final, Message, Text
+
+TAGS = {
+    "models": [
+        {"name": "m:latest", "digest": "sha256:aa", "size": 1, "modified_at": "2026-01-01T00:00:00Z"},
+        {"name": "far:latest", "digest": "bb", "remote_host": "somewhere.example"},
+    ]
+}
+SHOW = {"model_info": {"general.architecture": "llama"}, "template": "T", "capabilities": ["completion", "tools"]}
+CALL = Call(kind="chat", model="m:latest", messages=(Message("user", "x" * 40),), max_output_tokens=5)
+
+
+class FakeOutbound:
+    """Answers by path; `fault` is raised instead of any answer."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {"/api/tags": TAGS, "/api/show": SHOW}
+        self.stream: list[bytes] = []
+        self.fault: Exception | None = None
+        self.asked: list[tuple[str, Any]] = []
+        self.open = 0
+
+    async def close(self) -> None:
+        self.open = -1
+
+    async def fetch(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        self.asked.append((path, body))
+        if self.fault is not None:
+            raise self.fault
+        answer = self.answers[path]
+        return answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+    @contextlib.asynccontextmanager
+    async def lines(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.asked.append((path, json.loads(body)))
+        if self.fault is not None:
+            raise self.fault
+        self.open += 1
+        try:
+            yield self._lines()
+        finally:
+            self.open -= 1
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        for line in self.stream:
+            yield line
+
+
+class Reports:
+    def __init__(self) -> None:
+        self.states: list[TargetState] = []
+        self.steps: list[StepReport] = []
+
+    def target_changed(self, state: TargetState) -> None:
+        self.states.append(state)
+
+    def step_reported(self, target: str, report: StepReport) -> None:
+        assert target == "upstream:lab"
+        self.steps.append(report)
+
+
+def upstream(outbound: FakeOutbound, **settings: Any) -> OllamaUpstream:
+    return OllamaUpstream(UpstreamSettings(name="lab", kind="ollama", url="http://127.0.0.1:1", **settings), outbound)  # type: ignore[arg-type]
+
+
+async def events(engine: OllamaUpstream, call: Call = CALL) -> list[Event]:
+    prepared = await engine.prepare(call)
+    async with engine.run("upstream:lab", prepared) as stream:
+        return [event async for event in stream]
+
+
+async def test_models_are_listed_with_their_capabilities_and_never_from_a_cloud() -> None:
+    outbound, reports = FakeOutbound(), Reports()
+    engine = upstream(outbound)
+    await engine.start_up(reports)
+    [card] = engine.models()
+    assert (card.name, card.capabilities, card.slots) == ("m:latest", ("completion", "tools"), 4)
+    [state] = reports.states
+    assert (state.ready, state.models) == (True, ("m:latest",))
+    assert (await engine.describe("m:latest")).template == "T"
+    await engine.close()
+    assert outbound.open == -1
+
+
+async def test_a_configured_list_narrows() -> None:
+    engine = upstream(FakeOutbound(), models=("other:latest",))
+    reports = Reports()
+    await engine.start_up(reports)
+    assert engine.models() == ()
+    assert reports.states[-1].ready is False
+    await engine.close()
+
+
+async def test_an_upstream_that_is_away_is_a_lost_target_and_comes_back() -> None:
+    outbound, reports = FakeOutbound(), Reports()
+    outbound.fault = OutboundFault("ClientConnectorError")
+    engine = upstream(outbound, refresh_s=0.0)
+    await engine.start_up(reports)
+    assert [state.ready for state in reports.states] == [False]
+    outbound.fault = None
+    await engine._refresh()
+    assert [state.ready for state in reports.states] == [False, True]
+    await engine.close()
+
+
+async def test_a_stream_is_translated_and_reported() -> None:
+    outbound, reports = FakeOutbound(), Reports()
+    engine = upstream(outbound)
+    await engine.start_up(reports)
+    outbound.stream = [
+        b'{"message":{"content":"Par"},"done":false}',
+        b'{"message":{"content":"is"},"done":true,"done_reason":"stop","prompt_eval_count":20,"eval_count":2}',
+    ]
+    found = await events(engine)
+    assert found[:2] == [Text("Par"), Text("is")]
+    assert isinstance(found[2], Final)
+    assert reports.steps[-1].output_tokens == 2
+    assert outbound.open == 0
+    path, body = outbound.asked[-1]
+    assert (path, body["options"]["num_predict"]) == ("/api/chat", 5)
+    await engine.close()
+
+
+async def test_the_estimate_learns() -> None:
+    outbound = FakeOutbound()
+    engine = upstream(outbound)
+    first = (await engine.prepare(CALL)).prompt_tokens
+    outbound.stream = [b'{"done":true,"prompt_eval_count":40,"eval_count":1}']
+    for _ in range(40):
+        await events(engine)
+    assert (first, (await engine.prepare(CALL)).prompt_tokens) == (10, pytest.approx(40, abs=3))
+    assert (await engine.prepare(CALL)).estimated
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (OutboundRefused(503, b"secret"), SlotTaken),
+        (OutboundRefused(404, b"secret"), ModelNotReady),
+        (OutboundRefused(400, b"secret"), PrepareFailed),
+        (OutboundRefused(401, b"secret"), UpstreamFailed),
+        (OutboundRefused(500, b"secret"), UpstreamFailed),
+        (OutboundFault("TimeoutError"), UpstreamFailed),
+    ],
+)
+async def test_what_the_server_says_in_an_error_stays_here(fault: Exception, error: type[EngineError]) -> None:
+    outbound = FakeOutbound()
+    outbound.fault = fault
+    engine = upstream(outbound)
+    with pytest.raises(error) as caught:
+        await events(engine)
+    assert "secret" not in str(caught.value)
+    assert "secret" not in getattr(caught.value, "text", "")
+
+
+@pytest.mark.parametrize("line", [b"", b"<html>", b'{"message":1}', b'{"error":"secret"}'])
+async def test_lines_that_are_no_answer_fail_the_stream(line: bytes) -> None:
+    outbound = FakeOutbound()
+    outbound.stream = [line]
+    with pytest.raises(UpstreamFailed):
+        await events(upstream(outbound))
+
+
+async def test_a_server_that_is_no_ollama() -> None:
+    outbound = FakeOutbound()
+    outbound.answers["/api/show"] = b"<html>"
+    with pytest.raises(UpstreamFailed, match="upstream_not_ollama"):
+        await upstream(outbound).describe("m:latest")

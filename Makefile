@@ -1,0 +1,79 @@
+# Corral. `make` alone lists what there is; README.md says what the first two cost.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help serve test check fix bench lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-rest
+
+# The first Python that is new enough; name another with `make PYTHON=...`.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' $(UPGRADE)
+
+define need_python
+@test -n "$(PYTHON)" || { echo "corral set-up: Python 3.11 or newer is needed (apt install python3 python3-venv)" >&2; exit 2; }
+endef
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+serve:  ## install what is missing, then serve the small model on https://127.0.0.1:8443
+	$(need_python)
+	@$(PYTHON) -m setup.install engine --model
+	@exec $(BIN)/python -m setup.serve
+
+test: install-test lint  ## everything CI runs, from a clean checkout
+	$(BIN)/python -m pytest tests
+
+check: install-dev  ## the part of it that takes less than a minute
+	@$(MAKE) --no-print-directory --output-sync -j 3 lint quick
+
+install-dev:
+	$(need_python)
+	@$(PYTHON) -m setup.install dev --model
+
+install-test:
+	$(need_python)
+	@$(PYTHON) -m setup.install dev --model --system-packages
+
+lint: style types contracts reference
+
+style:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+reference:
+	$(BIN)/python -m gateway.config_reference --check
+
+# In two halves, so that two cores are busy.
+quick: quick-gateway quick-rest
+
+quick-gateway:
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/gateway
+
+quick-rest:
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit tests/flow --ignore=tests/unit/gateway
+
+fix: install-dev  ## what can be put right by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python -m gateway.config_reference
+
+bench: install-dev  ## tokens per second and time to first token, measured here
+	$(BIN)/python -m bench.streams
+
+lock: install-dev  ## the lock files from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	$(UV_LOCK) --group build -o lock/build.txt
+	$(UV_LOCK) --extra engine pyproject.toml -o lock/engine.txt
+	$(UV_LOCK) --extra engine --extra dev -c lock/engine.txt pyproject.toml -o lock/dev.txt
+	$(UV_LOCK) --no-deps --group model -o lock/model.txt
+
+clean:  ## what set-up and the tests made; never the home with its keys and its log
+	rm -rf .venv .corral-cache corral.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

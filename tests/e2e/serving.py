@@ -1,0 +1,188 @@
+"""A real Corral in a folder of its own: the commands a user types, real processes, real sockets."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODEL = "smollm2:135m"
+SYSTEM = "You are a helpful assistant."
+"""As `make serve` sets it: with the message of its own template this small model answers in French."""
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 30.0
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Corral:
+    """One home and its `corral serve`."""
+
+    def __init__(self, folder: Path, **config: Any) -> None:
+        self.home = folder / "home"
+        self.port, self.admin_port = free_port(), free_port()
+        self._config = {"public": {"port": self.port}, "admin": {"port": self.admin_port}, **config}
+        self._log = folder / "serve.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.key = ""
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        return self.home / "tls" / "ca.pem"
+
+    def command(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run `corral WORDS --home ...` as a user without a terminal would."""
+        argv = [sys.executable, "-m", "gateway.cli.main", *words, "--home", str(self.home)]
+        return subprocess.run(argv, capture_output=True, text=True, check=check, timeout=60, cwd=REPOSITORY)
+
+    def make(self, model_file: Path | None) -> "Corral":
+        """init, import the model, set ports."""
+        self.command("init")
+        self.key = (self.home / "first-key").read_text().strip()
+        if model_file is not None:
+            self.command("models", "import", str(model_file), MODEL, "--system", SYSTEM)
+        (self.home / "config.yaml").write_text(yaml.safe_dump(self._config))
+        return self
+
+    def start(self) -> "Corral":
+        """Serve, and wait until it is ready."""
+        argv = [sys.executable, "-m", "gateway.cli.main", "serve", "--home", str(self.home)]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY)
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"corral serve did not become ready:\n{self.log()}")
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> int:
+        """SIGTERM and wait; the exit status."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"corral serve did not stop:\n{self.log()}") from None
+        finally:
+            self.process = None
+        return status
+
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca)
+
+    def connect(self, port: int | None = None) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("127.0.0.1", port or self.port, context=self.tls(), timeout=60)
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, port: int | None = None
+    ) -> tuple[int, bytes]:
+        """One whole exchange; `key` None takes the home's first key, "" sends none."""
+        chosen = self.key if key is None else key
+        headers = {"Authorization": f"Bearer {chosen}"} if chosen else {}
+        connection = self.connect(port)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def ready(self) -> bool:
+        try:
+            return self.request("GET", "/health/ready", key="")[0] == 200
+        except OSError:
+            return False
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.command("status", "--json").stdout))
+
+    def new_key(self, *words: str) -> dict[str, str]:
+        return dict(json.loads(self.command("keys", "create", "--team", "default", "--json", *words).stdout))
+
+    def counters(self) -> dict[str, dict[str, float]]:
+        """The workers' own totals, by target, read from /metrics as an operator would."""
+        if not hasattr(self, "_metrics_key"):
+            self._metrics_key = self.new_key("--scope", "metrics")["key"]
+        status, page = self.request("GET", "/metrics", key=self._metrics_key, port=self.admin_port)
+        assert status == 200, page
+        found: dict[str, dict[str, float]] = {}
+        for line in page.decode().splitlines():
+            if line.startswith("corral_worker_total{"):
+                labels, value = line.removeprefix("corral_worker_total{").split("} ")
+                named = dict(pair.split("=", 1) for pair in labels.split(","))
+                found.setdefault(named["target"].strip('"'), {})[named["counter"].strip('"')] = float(value)
+        return found
+
+    def children(self, part: str) -> list[int]:
+        """Pids of descendants of `corral serve` whose command line contains `part`."""
+        assert self.process is not None
+        return [pid for pid in _descendants(self.process.pid) if part in _command_line(pid)]
+
+
+@contextlib.contextmanager
+def serving(folder: Path, model_file: Path | None, **config: Any) -> Iterator[Corral]:
+    """A Corral made, started, and stopped at the end with status 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    corral = Corral(folder, **config).make(model_file)
+    corral.start()
+    try:
+        yield corral
+    finally:
+        status = corral.stop()
+    assert status == 0, corral.log()
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [each for child in children for each in (int(child), *_descendants(int(child)))]
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def end(pid: int) -> None:
+    """SIGKILL, the end that cannot be handled."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def until(holds: Any, seconds: float = 20.0) -> bool:
+    """Poll `holds()` until it is true or time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,0 +1,185 @@
+"""What breaks, and who notices: workers and gateways killed, clients gone, a drain, a full run's log."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.serving import MODEL, Corral, end, serving, until
+
+pytestmark = pytest.mark.e2e
+LONG = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "Write a very long story about a lighthouse."}],
+    "options": {"temperature": 0, "num_predict": 900},
+}
+SHORT = {"model": MODEL, "prompt": "The capital of France is", "raw": True, "stream": False}
+QUICK = {**SHORT, "options": {"temperature": 0, "num_predict": 6}}
+WORKER = "--role chat"
+
+
+@pytest.fixture(scope="module")
+def corral(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterator[Corral]:
+    engine = {"slots": 4, "context_tokens": 1024, "embeddings": False}
+    gateway = {"drain_notice_s": 0.2, "drain_s": 20.0}
+    with serving(tmp_path_factory.mktemp("failures"), model_file, engine=engine, gateway=gateway) as corral:
+        yield corral
+
+
+class Stream:
+    """One long answer being read, line by line."""
+
+    def __init__(self, corral: Corral, path: str = "/api/chat", body: dict[str, Any] | None = None) -> None:
+        self.connection = corral.connect()
+        headers = {"Authorization": f"Bearer {corral.key}"}
+        self.connection.request("POST", path, json.dumps(body or LONG), headers)
+        self.response: HTTPResponse = self.connection.getresponse()
+
+    def line(self) -> bytes:
+        return self.response.readline()
+
+    def rest(self) -> list[bytes]:
+        lines = [line for line in self.response.read().splitlines() if line]
+        self.close()
+        return lines
+
+    def close(self) -> None:
+        self.response.close()
+        self.connection.close()
+
+
+def answers(corral: Corral) -> bool:
+    status, body = corral.request("POST", "/api/generate", QUICK)
+    return status == 200 and "Paris" in json.loads(body)["response"]
+
+
+def test_a_killed_worker_ends_its_streams_and_comes_back(corral: Corral) -> None:
+    ollama, sse = Stream(corral), Stream(corral, "/v1/chat/completions", {**LONG, "max_tokens": 900, "stream": True})
+    assert b"content" in ollama.line()
+    assert sse.line().startswith(b"data: ")
+    [worker] = corral.children(WORKER)
+    end(worker)
+    assert "error" in json.loads(ollama.rest()[-1])
+    last = [line for line in sse.rest() if line.startswith(b"data: ")][-1]
+    assert "error" in json.loads(last.removeprefix(b"data: "))
+    assert answers(corral), "the next request waits for the restarted worker"
+    assert corral.children(WORKER) != [worker]
+
+
+def test_a_killed_gateway_leaves_the_model_loaded(corral: Corral) -> None:
+    [worker], [gateway] = corral.children(WORKER), corral.children("gateway.process")
+    end(gateway)
+    assert until(corral.ready)
+    assert answers(corral)
+    assert corral.children(WORKER) == [worker]
+    assert corral.children("gateway.process") != [gateway]
+
+
+def test_a_replaced_gateway_refuses_nobody(corral: Corral) -> None:
+    assert corral.process is not None
+    [before], [worker] = corral.children("gateway.process"), corral.children(WORKER)
+    corral.process.send_signal(signal.SIGHUP)
+    while before in corral.children("gateway.process"):
+        assert corral.request("GET", "/health/live", key="")[0] == 200
+    assert answers(corral)
+    assert corral.children(WORKER) == [worker]
+
+
+def test_a_closed_socket_frees_the_slot(corral: Corral) -> None:
+    target = "pool:worker-0"
+    streams = [Stream(corral) for _ in range(4)]
+    for stream in streams:
+        assert b"content" in stream.line()
+    assert corral.counters()[target]["busy_slots"] == 4
+    cancelled = corral.counters()[target]["cancelled"]
+    streams[0].close()
+    assert until(lambda: corral.counters()[target]["cancelled"] == cancelled + 1)
+    assert corral.counters()[target]["busy_slots"] == 3
+    for stream in streams:
+        stream.close()
+    assert until(lambda: corral.counters()[target]["busy_slots"] == 0)
+    assert corral.status()["running"] == 0
+
+
+def test_a_revoked_key_is_cut_off_while_it_streams(corral: Corral) -> None:
+    made = corral.new_key()
+    first, corral.key = corral.key, made["key"]
+    try:
+        stream = Stream(corral)
+        assert b"content" in stream.line()
+        started = time.monotonic()
+        corral.command("keys", "revoke", made["id"], "--reason", "test")
+        assert "error" in json.loads(stream.rest()[-1])
+        assert time.monotonic() - started < 10
+        assert corral.request("GET", "/api/tags")[0] == 401
+    finally:
+        corral.key = first
+
+
+def test_the_first_keys_file_is_gone_after_its_first_use(corral: Corral) -> None:
+    assert corral.request("GET", "/api/tags")[0] == 200
+    assert not (corral.home / "first-key").exists()
+
+
+def test_sigterm_drains(tmp_path: Path, model_file: Path) -> None:
+    engine = {"slots": 2, "context_tokens": 1024, "embeddings": False}
+    gateway = {"drain_notice_s": 1.0, "drain_s": 25.0}
+    with serving(tmp_path, model_file, engine=engine, gateway=gateway) as corral:
+        stream = Stream(corral, body={**LONG, "options": {"temperature": 0, "num_predict": 120}})
+        assert b"content" in stream.line()
+        os.kill(corral.children("gateway.process")[0], 0)
+        assert corral.process is not None
+        corral.process.send_signal(signal.SIGTERM)
+        assert until(lambda: not corral.ready(), 1.0), "readiness falls before the door closes"
+        assert json.loads(stream.rest()[-1])["done"] is True
+        assert corral.process.wait(30) == 0
+        corral.process = None
+        last = (corral.home / "audit").glob("*/*.jsonl")
+        assert b"gateway.stopped" in max(last).read_bytes().splitlines()[-1]
+        corral.start()
+
+
+def test_no_key_prompt_or_header_is_in_any_log(corral: Corral) -> None:
+    canary = "CANARYa71c"
+    body = {"model": MODEL, "messages": [{"role": "user", "content": canary}], "options": {"num_predict": 4}}
+    assert corral.request("POST", "/api/chat", body)[0] == 200
+    assert corral.request("POST", "/api/chat", {**body, "model": "no"})[0] == 404
+    assert corral.request("POST", "/api/chat", {**body, "messages": canary})[0] == 400
+    assert corral.request("POST", "/api/chat", body, key=canary)[0] == 401
+    secret = corral.key.split("_")[2]
+    for path in [corral.home, corral.home.parent]:
+        for file in path.rglob("*"):
+            if file.is_file():
+                content = file.read_bytes()
+                assert canary.encode() not in content, file
+                assert secret.encode() not in content, file
+
+
+def test_the_log_of_the_whole_run_verifies_until_a_byte_is_changed(corral: Corral) -> None:
+    corral.stop()
+    try:
+        whole = corral.command("audit", "verify")
+        assert whole.returncode == 0, whole.stdout
+        segment = max((corral.home / "audit").glob("*/*.jsonl"))
+        content = segment.read_bytes()
+        lines = content.splitlines(keepends=True)
+        for number in (0, len(lines) // 2, len(lines) - 1):
+            start = sum(map(len, lines[:number]))
+            for offset in (start + 5, start + len(lines[number]) // 2, start + len(lines[number]) - 2):
+                segment.chmod(0o600)
+                segment.write_bytes(content[:offset] + bytes([content[offset] ^ 1]) + content[offset + 1 :])
+                tampered = corral.command("audit", "verify", check=False)
+                assert tampered.returncode == 1, (number, offset, tampered.stdout, tampered.stderr)
+                assert segment.name in tampered.stdout + tampered.stderr
+        segment.write_bytes(b"".join(lines[:-1]))
+        assert corral.command("audit", "verify", check=False).returncode == 1
+        segment.write_bytes(content)
+        assert corral.command("audit", "verify").returncode == 0
+    finally:
+        corral.start()

@@ -49,7 +49,7 @@ contracts:
 	$(BIN)/lint-imports
 
 reference:
-	$(BIN)/python -m gateway.config_reference --check
+	$(BIN)/python -m gateway.configuration.config_reference --check
 
 # In two halves, so that two cores are busy.
 quick: quick-gateway quick-rest
@@ -63,7 +63,7 @@ quick-rest:
 fix: install-dev  ## what can be put right by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m gateway.config_reference
+	$(BIN)/python -m gateway.configuration.config_reference
 
 bench: install-dev  ## tokens per second and time to first token, measured here
 	$(BIN)/python -m bench.streams

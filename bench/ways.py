@@ -12,15 +12,15 @@ from typing import Protocol, Self
 import numpy as np
 
 from bench.workload import OUTPUT_TOKENS, Cell
-from engine.batching import Batching
+from engine.batching.batching import Batching
+from engine.batching.llama_backend import LlamaBackend
 from engine.frames import Start
 from engine.interface import Prepared, StepReport, TargetState
+from engine.links.worker_link import WorkerLink
 from engine.llama import load_vocabulary
-from engine.llama_backend import LlamaBackend
 from engine.plan import ProcessPlan
-from engine.worker_link import WorkerLink
-from gateway.child_commands import engine_command
-from gateway.listening import listen_unix
+from gateway.supervision.child_commands import engine_command
+from gateway.supervision.listening import listen_unix
 from policies.call import Call, Final, Sampling, Text
 from tests.e2e.serving import MODEL, Corral
 

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 
-from engine.call_frames import with_system
 from engine.errors import ModelNotReady, WorkerDied
 from engine.frames import Counters
 from engine.interface import Observer, Prepared
+from engine.links.call_frames import with_system
+from engine.links.preparer_link import PreparerLink
+from engine.links.worker_link import WorkerLink
 from engine.plan import Plan
-from engine.preparer_link import PreparerLink
-from engine.worker_link import WorkerLink
 from policies.call import Call, Event, ModelCard, ModelDescription
 
 COUNTERS_TIMEOUT_S = 1.0  # a worker answers between steps; one that is in a long step is left out this time

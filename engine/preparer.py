@@ -11,7 +11,7 @@ Order, and why:
  (5) serve on the listening socket that was handed down, until SIGTERM
 
 Exit status: 0 after SIGTERM, 2 for wrong arguments, 3 when the model cannot be prepared (one line on stderr).
-A question that hangs in C code ends the process by SIGPROF (engine.time_limit).
+A question that hangs in C code ends the process by SIGPROF (engine.preparing.time_limit).
 """
 
 import argparse
@@ -29,10 +29,10 @@ from engine.own_stderr import mute_libraries
 from engine.walls import WallReport, first_wall
 
 if TYPE_CHECKING:
-    from engine.gguf_header import GgufHeader
     from engine.llama import Vocabulary
-    from engine.preparer_service import Preparer
-    from engine.prompt import Words
+    from engine.preparing.preparer_service import Preparer
+    from engine.preparing.prompt import Words
+    from engine.store.gguf_header import GgufHeader
 
 CANNOT_LOAD = 3
 _PR_SET_PDEATHSIG = 1
@@ -100,9 +100,9 @@ def _raise_wall(options: argparse.Namespace) -> None:
 
 def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
     # Behind the wall, see (3).
-    from engine.gguf_header import GgufFault, read_header  # noqa: PLC0415
     from engine.llama import LlamaFault, load_vocabulary  # noqa: PLC0415
-    from engine.model_details import capabilities_of  # noqa: PLC0415
+    from engine.store.gguf_header import GgufFault, read_header  # noqa: PLC0415
+    from engine.store.model_details import capabilities_of  # noqa: PLC0415
 
     try:
         header = read_header(options.model_file)
@@ -124,10 +124,10 @@ def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
 def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vocabulary") -> "Preparer":
     """The parts of one model joined."""
     from engine.llama import check_grammar, schema_to_gbnf  # noqa: PLC0415
-    from engine.model_details import shown_info  # noqa: PLC0415
-    from engine.preparer_service import Preparer  # noqa: PLC0415
-    from engine.prompt import PromptMaker  # noqa: PLC0415
-    from engine.template import ChatTemplate, TemplateFault  # noqa: PLC0415
+    from engine.preparing.preparer_service import Preparer  # noqa: PLC0415
+    from engine.preparing.prompt import PromptMaker  # noqa: PLC0415
+    from engine.preparing.template import ChatTemplate, TemplateFault  # noqa: PLC0415
+    from engine.store.model_details import shown_info  # noqa: PLC0415
 
     source = str(header.metadata.get("tokenizer.chat_template", ""))
     template = None
@@ -154,8 +154,8 @@ def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vo
 
 def words_of(vocabulary: "Vocabulary", template: str) -> "Words":
     """The tokeniser of `vocabulary`, with the markers that callers may not spell."""
-    from engine.prompt import Words  # noqa: PLC0415
-    from engine.special_text import find_markers  # noqa: PLC0415
+    from engine.preparing.prompt import Words  # noqa: PLC0415
+    from engine.preparing.special_text import find_markers  # noqa: PLC0415
 
     return Words(
         tokenise=lambda text, special, bos: vocabulary.tokenize(text, special=special, bos=bos).tolist(),
@@ -178,7 +178,7 @@ def _pieces(vocabulary: "Vocabulary") -> Iterator[tuple[str, bool]]:
 
 
 def _serve(options: argparse.Namespace, preparer: "Preparer", hello: PreparerHello, stop: socket.socket) -> None:
-    from engine.preparer_service import PreparerService  # noqa: PLC0415
+    from engine.preparing.preparer_service import PreparerService  # noqa: PLC0415
 
     mute_libraries()
     listener = socket.socket(fileno=options.listen_fd)

@@ -1,6 +1,6 @@
 """When a process that ended is started again. Pure: time and jitter are arguments.
 
-Decides only the delay; starting and stopping is `gateway.supervisor`'s work. Rules (one for one: a
+Decides only the delay; starting and stopping is `gateway.supervision.supervisor`'s work. Rules (one for one: a
 process is restarted for its own exit, never for another's):
 
 - The delay starts at 0.5 s and doubles with every failure in a row, up to 30 s; jitter on top keeps

@@ -30,7 +30,7 @@ from engine.own_stderr import mute_libraries
 from engine.walls import WallReport, first_wall
 
 if TYPE_CHECKING:
-    from engine.step_result import Loop
+    from engine.batching.step_result import Loop
 
 CANNOT_LOAD = 3
 _PR_SET_PDEATHSIG = 1
@@ -115,8 +115,8 @@ def _load(options: argparse.Namespace) -> tuple["Loop", int]:
 
 
 def _load_chat(options: argparse.Namespace) -> tuple["Loop", int]:
-    from engine.batching import Batching  # noqa: PLC0415 - behind the wall, see (3)
-    from engine.llama_backend import LlamaBackend  # noqa: PLC0415
+    from engine.batching.batching import Batching  # noqa: PLC0415 - behind the wall, see (3)
+    from engine.batching.llama_backend import LlamaBackend  # noqa: PLC0415
 
     backend = LlamaBackend(
         options.model_file,
@@ -137,8 +137,8 @@ def _load_chat(options: argparse.Namespace) -> tuple["Loop", int]:
 
 
 def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
-    from engine.embedding import EmbeddingLoop  # noqa: PLC0415 - behind the wall, see (3)
-    from engine.llama_backend import LlamaVectors  # noqa: PLC0415
+    from engine.batching.embedding import EmbeddingLoop  # noqa: PLC0415 - behind the wall, see (3)
+    from engine.batching.llama_backend import LlamaVectors  # noqa: PLC0415
 
     backend = LlamaVectors(
         options.model_file,
@@ -158,7 +158,7 @@ def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
 
 
 def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop: socket.socket) -> None:
-    from engine.worker_service import WorkerService  # noqa: PLC0415 - behind the wall, see (3)
+    from engine.batching.worker_service import WorkerService  # noqa: PLC0415 - behind the wall, see (3)
 
     hello = WorkerHello(
         version=PROTOCOL_VERSION,

@@ -21,37 +21,37 @@ import structlog
 from engine.interface import Engine
 from engine.plan_file import read_plan
 from engine.pool import Pool
-from gateway.act import Act, ActContext, Outcome, perform_one_of
-from gateway.admin_acts import ACTS
-from gateway.admin_socket import AdminSocket
-from gateway.audit_log import AuditLog, stamp_now
-from gateway.audit_place import hold_place, this_host
+from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
+from gateway.admin.admin_acts import ACTS
+from gateway.admin.admin_socket import AdminSocket
+from gateway.audit.audit_log import AuditLog, stamp_now
+from gateway.audit.audit_place import hold_place, this_host
 from gateway.catalogue import Catalogue
 from gateway.clock import Clock, SystemClock
+from gateway.configuration.settings import Config, ListenSettings, UpstreamSettings
 from gateway.dialects import ollama, openai
 from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
-from gateway.first_key import forget_first_key
 from gateway.gate import Gate
-from gateway.home import Home
-from gateway.http_handler import HttpServer
+from gateway.homes.home import Home
+from gateway.homes.run_folder import PLAN_FILE
+from gateway.http.http_handler import HttpServer
+from gateway.http.listener import Listener
+from gateway.http.tls_context import server_context
 from gateway.identity import Identity
 from gateway.incoming import Incoming, ListenerName, Reply
-from gateway.key_store import KeyStore
-from gateway.listener import Listener
+from gateway.keys.first_key import forget_first_key
+from gateway.keys.key_store import KeyStore
+from gateway.keys.pepper import load_peppers
 from gateway.memory_store import MemoryStore
 from gateway.metrics import Metrics
 from gateway.outbound import Outbound
 from gateway.own_routes import health_routes, metrics_route
-from gateway.pepper import load_peppers
 from gateway.request import handle
 from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
-from gateway.run_folder import PLAN_FILE
 from gateway.running import Running
-from gateway.settings import Config, ListenSettings, UpstreamSettings
-from gateway.tls_context import server_context
 from gateway.upstreams.ollama import OllamaUpstream
 from policies.audit_record import Actor, system_record
 from policies.errors import PolicyUnavailable

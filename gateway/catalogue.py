@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.errors import ModelNotReady
 from engine.interface import Engine
-from engine.model_name import parse_model_name
+from engine.store.model_name import parse_model_name
 from policies.call import ModelCard
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.clock import Clock
-from gateway.key_store import KeyStore
+from gateway.keys.key_store import KeyStore
 from policies.credential import Credential
 from policies.errors import NotAuthenticated, NotAuthorized
 from policies.guessing import GuessAllowance, Guessing

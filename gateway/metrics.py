@@ -8,7 +8,7 @@ from engine.frames import Counters
 from engine.interface import StepReport
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
-from gateway.listener import AcceptCounts
+from gateway.http.listener import AcceptCounts
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -17,17 +17,17 @@ import uvloop
 
 from engine.plan import PlanFault
 from gateway.app import Setting, opened
-from gateway.audit_log import AuditNotOpened
-from gateway.audit_place import NoPlace
-from gateway.config import ConfigFaults, load_config, parse_policy, policy_hash, read_file
-from gateway.home import Home
-from gateway.home_lock import HomeInUse, hold_home
-from gateway.http_handler import assert_c_parser
+from gateway.audit.audit_log import AuditNotOpened
+from gateway.audit.audit_place import NoPlace
+from gateway.configuration.config import ConfigFaults, load_config, parse_policy, policy_hash, read_file
+from gateway.homes.home import Home
+from gateway.homes.home_lock import HomeInUse, hold_home
+from gateway.http.http_handler import assert_c_parser
+from gateway.http.self_test import UnfitParser
+from gateway.http.tls_context import TlsFault
 from gateway.incoming import ListenerName
+from gateway.keys.pepper import UnfitPepper
 from gateway.logs import configure_logs
-from gateway.pepper import UnfitPepper
-from gateway.self_test import UnfitParser
-from gateway.tls_context import TlsFault
 from policies.errors import PolicyUnavailable
 
 BAD_INPUT = 2

@@ -15,9 +15,9 @@ from msgspec import structs
 from engine.errors import EngineError, UpstreamFailed
 from gateway.answers import begin, send, write
 from gateway.dialects.contract import Answer, Asked, Loaded, Renderer, Report, Started, Wish
-from gateway.edge import check_edge
 from gateway.exchange import Exchange
 from gateway.gate import Gate
+from gateway.http.edge import check_edge
 from gateway.identity import limits_of
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object

@@ -1,6 +1,6 @@
 """One chain of audit records: how a line is made, and how a stored chain is proven whole.
 
-What it does not do: read or write files (gateway/audit_writer.py, gateway/audit_files.py), or say what a
+What it does not do: read or write files (gateway/audit/audit_writer.py, gateway/audit/audit_files.py), or say what a
 record holds (policies/audit_record.py).
 
 Rules:

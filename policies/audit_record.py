@@ -1,7 +1,7 @@
 """What an audit record says: typed parts in, a plain dict for `audit_chain` out.
 
 Decides what may be in the log, and nothing else: when a record is written is the request flow's
-business, how it is chained and stored that of `audit_chain` and gateway/audit_log.py.
+business, how it is chained and stored that of `audit_chain` and gateway/audit/audit_log.py.
 
 Rules:
  (1) No prompt, answer, header, key or other free text of a client. The few names that a client chooses

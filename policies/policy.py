@@ -2,7 +2,7 @@
 
 A `Policy` is taken once, at step 1 of a request, and handed along; a request never sees half of a
 change. Validation of single values happens in the types here (each raises ValueError with a
-sentence an operator understands); reading the file is `gateway.config`'s work.
+sentence an operator understands); reading the file is `gateway.configuration.config`'s work.
 """
 
 import re

@@ -5,9 +5,9 @@ import json
 import socket
 from typing import Any
 
+from gateway.admin.unix_address import unix_address
 from gateway.cli.output import CommandFault
-from gateway.home import Home
-from gateway.unix_address import unix_address
+from gateway.homes.home import Home
 
 TIMEOUT_S = 30.0
 """Longer than an act takes on a slow disk; a gateway that does not answer by then is named as the fault."""
@@ -61,15 +61,15 @@ def _exchange(connection: socket.socket, home: Home, request: Json) -> Json:
 
 
 def _offline(home: Home, act: str, arguments: Json) -> Json:
-    from gateway.act import ActRefused
-    from gateway.admin_acts import ACTS
-    from gateway.admin_socket import BAD_INPUT, explain
-    from gateway.audit_log import AuditNotOpened
-    from gateway.audit_place import NoPlace
-    from gateway.config import ConfigFaults
-    from gateway.home_lock import HomeInUse
-    from gateway.offline_act import NotTheOwner, perform_offline
-    from gateway.pepper import UnfitPepper
+    from gateway.admin.act import ActRefused
+    from gateway.admin.admin_acts import ACTS
+    from gateway.admin.admin_socket import BAD_INPUT, explain
+    from gateway.admin.offline_act import NotTheOwner, perform_offline
+    from gateway.audit.audit_log import AuditNotOpened
+    from gateway.audit.audit_place import NoPlace
+    from gateway.configuration.config import ConfigFaults
+    from gateway.homes.home_lock import HomeInUse
+    from gateway.keys.pepper import UnfitPepper
     from policies.errors import Refused
 
     if act not in ACTS:

@@ -10,10 +10,10 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.audit_files import HEAD_NAME, HeadMissing, is_chain, verify_chain
+from gateway.audit.audit_files import HEAD_NAME, HeadMissing, is_chain, verify_chain
 from gateway.cli.audit_lines import Chains, one_line, read_record
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
-from gateway.home import NoHome, open_home
+from gateway.homes.home import NoHome, open_home
 from policies.audit_chain import Fault, HeadBroken, Verdict
 
 WHOLE = 0

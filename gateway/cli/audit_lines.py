@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway.audit_files import segment_paths
+from gateway.audit.audit_files import segment_paths
 
 Record = dict[str, Any]
 POLL_S = 0.5

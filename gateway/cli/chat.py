@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault
-from gateway.config import ConfigFaults, load_config
-from gateway.home import Home, open_home
+from gateway.configuration.config import ConfigFaults, load_config
+from gateway.homes.home import Home, open_home
 
 TIMEOUT_S = 300.0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
 
 if TYPE_CHECKING:
-    from gateway.new_home import HomePlan, NewHome
+    from gateway.admin.new_home import HomePlan, NewHome
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -28,9 +28,9 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the home; the first key goes to the terminal, or to a file when there is none."""
-    from gateway.audit_log import AuditNotOpened
-    from gateway.audit_place import NoPlace
-    from gateway.new_home import HomeNotMade, make_home
+    from gateway.admin.new_home import HomeNotMade, make_home
+    from gateway.audit.audit_log import AuditNotOpened
+    from gateway.audit.audit_place import NoPlace
     from policies.errors import Refused
 
     shown = sys.stdout.isatty()
@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(names: list[str], *, leave_key: bool) -> "HomePlan":
-    from gateway.admin_peer import user_name
-    from gateway.audit_log import stamp_now
-    from gateway.new_home import HomePlan
+    from gateway.admin.admin_peer import user_name
+    from gateway.admin.new_home import HomePlan
+    from gateway.audit.audit_log import stamp_now
     from policies.audit_record import Actor
 
     uid = os.getuid()
@@ -66,7 +66,7 @@ def _plan(names: list[str], *, leave_key: bool) -> "HomePlan":
 
 def _this_host() -> list[str]:
     """The host's own name, unless it is none that a certificate can carry."""
-    from gateway.host_names import read_host_name
+    from gateway.homes.host_names import read_host_name
 
     try:
         return [read_host_name(socket.gethostname())]
@@ -85,7 +85,7 @@ def _data(made: "NewHome", *, shown: bool) -> dict[str, Any]:
 
 
 def _text(made: "NewHome", *, shown: bool) -> str:
-    from gateway.key_views import show_time
+    from gateway.keys.key_views import show_time
 
     home, record = made.home, made.record
     place = f"{made.first_key.text}   (shown this once)" if shown else f"{home.first_key}   (deleted at its first use)"

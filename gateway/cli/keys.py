@@ -105,7 +105,7 @@ def _why(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _call(arguments: argparse.Namespace, act: str, asked: dict[str, Any]) -> dict[str, Any]:
     from gateway.cli.admin_client import call_act
-    from gateway.home import open_home
+    from gateway.homes.home import open_home
 
     return call_act(open_home(arguments.home), act, asked)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.cli.output import BAD_INPUT, CommandFault, complain
-from gateway.home import NoHome
+from gateway.homes.home import NoHome
 
 
 def build_parser() -> argparse.ArgumentParser:

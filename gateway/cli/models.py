@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.model_details import shown_info
-from engine.model_store import ModelStore, StoredModel
-from engine.store_fault import StoreFault
+from engine.store.model_details import shown_info
+from engine.store.model_store import ModelStore, StoredModel
+from engine.store.store_fault import StoreFault
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit, table
-from gateway.home import open_home
+from gateway.homes.home import open_home
 from policies.call import ModelCard
 
 NEXT_START = "a running 'corral serve' takes this up at its next start"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
 
 if TYPE_CHECKING:
-    from gateway.home import Home
-    from gateway.settings import Config
-    from gateway.start_up import Listeners, Site
+    from gateway.configuration.settings import Config
+    from gateway.homes.home import Home
+    from gateway.supervision.start_up import Listeners, Site
     from policies.policy import Policy
 
 
@@ -27,8 +27,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve. Status 2 for a fault in either file, 1 for what else prevents it, 0 after a drained stop."""
-    from gateway.config import ConfigFaults
-    from gateway.home import open_home
+    from gateway.configuration.config import ConfigFaults
+    from gateway.homes.home import open_home
     from gateway.logs import configure_logs
 
     configure_logs(sys.stderr, "info")
@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site, Policy]":
     """Both files; the faults of both together."""
-    from gateway.config import ConfigFaults, load_config, load_policy
-    from gateway.start_up import Site
+    from gateway.configuration.config import ConfigFaults, load_config, load_policy
+    from gateway.supervision.start_up import Site
 
     config_file, policy_file = (config or home.config).resolve(), (policy or home.policy).resolve()
     try:
@@ -62,8 +62,8 @@ def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site
 
 
 def _faults(site: "Site", policy: "Policy") -> list[str]:
-    from gateway.startup_checks import startup_faults
-    from gateway.startup_files import file_faults, parser_faults
+    from gateway.supervision.startup_checks import startup_faults
+    from gateway.supervision.startup_files import file_faults, parser_faults
 
     faults = parser_faults() + file_faults(site.home, site.config)
     if not site.home.keys.is_file():
@@ -76,7 +76,7 @@ def _faults(site: "Site", policy: "Policy") -> list[str]:
 
 def _has_key(path: Path) -> bool:
     """Whether the key store at `path` holds a key that is active now."""
-    from gateway.key_store import KeyStore
+    from gateway.keys.key_store import KeyStore
     from policies.errors import PolicyUnavailable
 
     try:
@@ -91,10 +91,10 @@ def _has_key(path: Path) -> bool:
 
 def _serve(site: "Site", arguments: argparse.Namespace) -> int:
     from engine.plan import PlanFault
-    from engine.store_fault import StoreFault
-    from gateway.listening import ListenFault
-    from gateway.run_folder import RunFolderFault, only_supervisor, open_run_folder
-    from gateway.start_up import bind_listeners, plan_site, supervise
+    from engine.store.store_fault import StoreFault
+    from gateway.homes.run_folder import RunFolderFault, only_supervisor, open_run_folder
+    from gateway.supervision.listening import ListenFault
+    from gateway.supervision.start_up import bind_listeners, plan_site, supervise
 
     try:
         with only_supervisor(open_run_folder(site.home.run)):

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.cli.admin_client import call_act
 from gateway.cli.output import FAILED, CommandFault, emit, table
-from gateway.home import open_home
+from gateway.homes.home import open_home
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 def list_teams(arguments: argparse.Namespace) -> int:
     """Every team with its models and how many active keys it has."""
     from gateway.cli.admin_client import call_act
-    from gateway.home import open_home
+    from gateway.homes.home import open_home
 
     teams = call_act(open_home(arguments.home), "teams.list", {})["teams"]
     rows: list[tuple[str, ...]] = [

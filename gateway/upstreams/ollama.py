@@ -14,8 +14,8 @@ import msgspec
 
 from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
 from engine.interface import Observer, Prepared, StepReport, TargetState
+from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
-from gateway.settings import UpstreamSettings
 from gateway.upstreams.ollama_wire import (
     PATHS,
     WireLine,

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.batching import Batching
+from engine.batching.batching import Batching
+from engine.batching.llama_backend import LlamaBackend
 from engine.frames import Start
-from engine.llama_backend import LlamaBackend
 from policies.call import Sampling
 
 pytestmark = pytest.mark.e2e

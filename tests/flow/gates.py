@@ -13,7 +13,7 @@ from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
 from gateway.gate import Gate
 from gateway.identity import Identity
-from gateway.key_store import KeyStore
+from gateway.keys.key_store import KeyStore
 from gateway.memory_store import MemoryStore
 from gateway.metrics import Metrics
 from gateway.own_routes import health_routes, metrics_route

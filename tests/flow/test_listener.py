@@ -23,12 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
-from gateway.edge import check_edge
-from gateway.http_handler import MAX_PIPELINED, HttpServer
+from gateway.configuration.settings import ListenSettings
+from gateway.http.edge import check_edge
+from gateway.http.http_handler import MAX_PIPELINED, HttpServer
+from gateway.http.listener import Listener, NoTlsContext
+from gateway.http.tls_context import server_context
 from gateway.incoming import ClientGone, Incoming, Reply
-from gateway.listener import Listener, NoTlsContext
-from gateway.settings import ListenSettings
-from gateway.tls_context import server_context
 from policies.errors import Refused
 
 PATIENCE_S = 5.0

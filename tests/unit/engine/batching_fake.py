@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.batch import Batch
-from engine.sampler import SamplingFault, TokenSampler
+from engine.batching.batch import Batch
+from engine.batching.sampler import SamplingFault, TokenSampler
 from policies.call import Sampling
 
 VOCABULARY = 64

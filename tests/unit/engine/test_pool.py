@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from engine import pool as pool_module
-from engine.call_frames import pack_ids
 from engine.errors import ModelNotReady, WorkerDied
 from engine.frames import AskCounters, Counters, Description, PreparerRequest, Ready, WorkerRequest
 from engine.interface import Engine
+from engine.links.call_frames import pack_ids
 from engine.plan import Plan
 from engine.pool import Pool
 from policies.call import Call, Message, ModelCard

@@ -16,7 +16,7 @@ from engine.llama import load_vocabulary
 from engine.preparer import CANNOT_LOAD, CannotPrepare, check_wall, read_arguments, words_of
 from engine.walls import WallReport
 from policies.call import Message
-from tests.unit.engine.test_preparer_service import Gateway
+from tests.unit.engine.preparing.test_preparer_service import Gateway
 from tests.unit.engine.tiny_gguf import CHATML, write_vocabulary
 
 ROOT = Path(__file__).resolve().parents[3]

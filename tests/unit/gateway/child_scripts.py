@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gateway.child_process import Command
+from gateway.supervision.child_process import Command
 
 OBEDIENT = """
 import signal, sys

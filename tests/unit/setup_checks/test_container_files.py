@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.config import load_config, load_policy
+from gateway.configuration.config import load_config, load_policy
 from setup.places import ROOT
 
 CONTAINER = ROOT / "container"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.local_ca import issue_server_tls
+from gateway.homes.local_ca import issue_server_tls
 from setup.readiness import is_ready
 
 

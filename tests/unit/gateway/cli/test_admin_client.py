@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from gateway.act import ActRefused
-from gateway.admin_socket import AdminSocket
+from gateway.admin.act import ActRefused
+from gateway.admin.admin_socket import AdminSocket
 from gateway.cli.admin_client import call_act
 from gateway.cli.main import main
 from gateway.cli.output import CommandFault
-from gateway.home import Home, open_home
-from gateway.home_lock import hold_home
+from gateway.homes.home import Home, open_home
+from gateway.homes.home_lock import hold_home
 
 
 @pytest.fixture

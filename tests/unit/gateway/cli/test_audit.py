@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit_disk import RealDisk, replace_file
-from gateway.audit_files import HEAD_NAME, segment_paths
-from gateway.audit_recovery import first_head, recover
-from gateway.audit_writer import ChainEnd, ChainWriter
+from gateway.audit.audit_disk import RealDisk, replace_file
+from gateway.audit.audit_files import HEAD_NAME, segment_paths
+from gateway.audit.audit_recovery import first_head, recover
+from gateway.audit.audit_writer import ChainEnd, ChainWriter
 from gateway.cli import audit
 from gateway.cli.audit_lines import Chains, one_line, read_record
 from gateway.cli.output import CommandFault

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from gateway.audit_log import AuditNotOpened
+from gateway.audit.audit_log import AuditNotOpened
 from gateway.cli.main import main
-from gateway.home import Home
+from gateway.homes.home import Home
 from policies.api_key import KEY_PATTERN, read_api_key
 from policies.errors import AuditUnavailable
 
@@ -85,7 +85,7 @@ def test_init_without_a_log_makes_no_home(tmp_path, capsys, monkeypatch, fault):
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr("gateway.new_home.write_first_records", fail)
+    monkeypatch.setattr("gateway.admin.new_home.write_first_records", fail)
     status, _, err = Corral(tmp_path / "home", capsys).run("init")
     assert status == 1
     assert "no home was made" in err

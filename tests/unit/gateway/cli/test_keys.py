@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from gateway.cli.main import main
-from gateway.home import Home
+from gateway.homes.home import Home
 from policies.api_key import KEY_PATTERN, read_api_key
 
 

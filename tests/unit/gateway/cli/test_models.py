@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli import models
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault
-from gateway.home import NoHome
+from gateway.homes.home import NoHome
 from tests.unit.engine.tiny_gguf import model_bytes
 
 

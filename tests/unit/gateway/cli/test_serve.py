@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.cli.serve import public_url
-from gateway.settings import Config, ListenSettings
+from gateway.configuration.settings import Config, ListenSettings
 
 
 @pytest.mark.parametrize(

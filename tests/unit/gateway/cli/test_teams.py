@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.cli.main import main
-from gateway.home import Home
+from gateway.homes.home import Home
 
 
 @pytest.fixture

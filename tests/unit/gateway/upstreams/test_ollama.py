@@ -9,8 +9,8 @@ import pytest
 
 from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
 from engine.interface import StepReport, TargetState
+from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import OutboundFault, OutboundRefused
-from gateway.settings import UpstreamSettings
 from gateway.upstreams.ollama import OllamaUpstream
 from policies.call import Call, Event, Final, Message, Text
 

@@ -1,0 +1,1 @@
+"""Inside a worker: slots, batches, sampling, and the loop over them."""

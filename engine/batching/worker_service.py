@@ -1,0 +1,173 @@
+"""The worker's one thread: sockets and loop in turn.
+
+A turn: wait for sockets (not at all while there is work, without end while there is none), hand what came
+to the loop, run one step, send every gateway its part of it. Inside a long prefill the loop asks
+`_interrupt`, which looks at the sockets too, but only collects: frames are handed over between steps.
+"""
+
+import select
+import socket
+import time
+from collections import defaultdict, deque
+
+import msgspec
+
+from engine.batching.step_result import Loop, StepResult
+from engine.batching.worker_connection import Connection, ConnectionLost
+from engine.frames import AskCounters, Cancel, Ended, Frame, Output, SlotTaken, Start, Step, WorkerHello
+
+# The first wall leaves few descriptors; gateways are one or a few, each with one connection (and one more while
+# it is replaced).
+MAX_CONNECTIONS = 16
+POLL_INTERVAL_NS = 5_000_000  # in a prefill: a cancel is seen within 5 ms, at 200 polls a second
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """In the inbox: this connection is gone."""
+
+
+class WorkerService:
+    """Serves `loop` on `listener` until a byte arrives on `stop` (the socket that signals wake)."""
+
+    def __init__(self, listener: socket.socket, loop: Loop, hello: WorkerHello, stop: socket.socket) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._hello = hello
+        self._stop = stop
+        self._connections: dict[int, Connection] = {}
+        self._inbox: deque[tuple[Connection, Frame | Lost]] = deque()
+        self._poll = select.poll()
+        self._last_poll_ns = 0
+        self._is_stopping = False
+        listener.setblocking(False)
+        self._poll.register(listener, select.POLLIN)
+        self._poll.register(stop, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve; returns at the first step after the stop."""
+        while not self._is_stopping:
+            self.turn()
+        for connection in self._connections.values():
+            connection.close()
+
+    def turn(self) -> None:
+        """See the head of the module."""
+        self._look(0 if self._loop.has_work else None)
+        while self._inbox:
+            self._handle(*self._inbox.popleft())
+        if self._loop.has_work and not self._is_stopping:
+            self._publish(self._loop.step(self._interrupt))
+
+    def _interrupt(self) -> bool:
+        """Asked inside a computation: whether to give it up, because its caller left or the worker stops."""
+        if time.monotonic_ns() - self._last_poll_ns < POLL_INTERVAL_NS:
+            return False
+        self._look(0)
+        return self._is_stopping or any(self._is_interruption(*entry) for entry in self._inbox)
+
+    def _is_interruption(self, connection: Connection, frame: Frame | Lost) -> bool:
+        if isinstance(frame, Lost):
+            return self._loop.would_interrupt(connection, None)
+        return isinstance(frame, Cancel) and self._loop.would_interrupt(connection, frame.id)
+
+    # ---- sockets
+
+    def _look(self, timeout_ms: int | None) -> None:
+        """Collect what the sockets have; nothing here changes the loop."""
+        for descriptor, events in self._poll.poll(timeout_ms):
+            if descriptor == self._stop.fileno():
+                self._is_stopping = True
+            elif descriptor == self._listener.fileno():
+                self._accept()
+            elif connection := self._connections.get(descriptor):
+                self._exchange(connection, events)
+        self._last_poll_ns = time.monotonic_ns()
+
+    def _accept(self) -> None:
+        try:
+            stream, _ = self._listener.accept()
+        except OSError:  # it left again, or descriptors are short: the next poll shows what is there then
+            return
+        connection = Connection(stream)
+        self._connections[connection.fileno()] = connection
+        self._poll.register(connection, select.POLLIN)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._poll.unregister(self._listener)
+        self._send(connection, self._hello)
+
+    def _exchange(self, connection: Connection, events: int) -> None:
+        try:
+            if events & _READABLE:
+                self._inbox.extend((connection, frame) for frame in connection.receive())
+            if events & select.POLLOUT:
+                connection.flush()
+        except ConnectionLost:
+            self._lose(connection)
+        else:
+            self._watch(connection)
+
+    def _send(self, connection: Connection, frame: Frame) -> None:
+        if self._connections.get(connection.fileno()) is not connection:
+            return
+        try:
+            connection.send(frame)
+        except ConnectionLost:
+            self._lose(connection)
+        else:
+            self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        self._poll.modify(connection, select.POLLIN | (select.POLLOUT if connection.has_unsent else 0))
+
+    def _lose(self, connection: Connection) -> None:
+        self._poll.unregister(connection)
+        del self._connections[connection.fileno()]
+        if len(self._connections) == MAX_CONNECTIONS - 1:
+            self._poll.register(self._listener, select.POLLIN)
+        connection.close()
+        self._inbox.append((connection, Lost()))
+
+    # ---- frames
+
+    def _handle(self, connection: Connection, frame: Frame | Lost) -> None:
+        match frame:
+            case Lost():
+                self._loop.drop(connection)
+            case Start():
+                if self._connections.get(connection.fileno()) is connection and not self._loop.start(connection, frame):
+                    self._send(connection, SlotTaken(id=frame.id))
+            case Cancel():
+                self._loop.cancel(connection, frame.id)
+            case AskCounters():
+                self._send(connection, self._loop.counters())
+            case _:
+                pass  # a second Hello: harmless, and FrameReader lets nothing else through
+
+    def _publish(self, result: StepResult) -> None:
+        """Send every gateway the step's figures, and the outputs and endings of its own requests."""
+        outputs: defaultdict[object, list[Output]] = defaultdict(list)
+        ended: defaultdict[object, list[Ended]] = defaultdict(list)
+        for owner, output in result.outputs:
+            outputs[owner].append(output)
+        for owner, end in result.ended:
+            ended[owner].append(end)
+        for connection in list(self._connections.values()):
+            if connection.is_greeted:
+                frame = step_frame(result, tuple(outputs[connection]), tuple(ended[connection]))
+                self._send(connection, frame)
+
+
+def step_frame(result: StepResult, outputs: tuple[Output, ...], ended: tuple[Ended, ...]) -> Step:
+    """The frame of one step for one gateway."""
+    return Step(
+        outputs=outputs,
+        ended=ended,
+        step_ns=result.step_ns,
+        decode_rows=result.decode_rows,
+        prefill_rows=result.prefill_rows,
+        cached_tokens=result.cached_tokens,
+        output_tokens=result.output_tokens,
+        busy_slots=result.busy_slots,
+        slots=result.slots,
+    )

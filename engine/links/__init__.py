@@ -1,0 +1,1 @@
+"""A gateway's side of the engine processes: channels and frames."""

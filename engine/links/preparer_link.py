@@ -1,0 +1,110 @@
+"""A gateway's side of one preparer: questions out, answers matched by their id, within a deadline."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from engine import frames
+from engine.errors import DeadlineExceeded, ModelNotReady
+from engine.frames import Describe, Failed, FrameError, PreparerHello
+from engine.interface import Prepared
+from engine.links.call_frames import prepare_frame, prepared_call, raise_failed
+from engine.links.channel import Channel, ChannelClosed
+from engine.plan import ProcessPlan
+from policies.call import Call, ModelDescription
+
+DEADLINE_SHARE = 1.5  # of the preparer's own limit, so that its clear answer comes before this blunt one
+
+RETURN_GRACE_S = 10.0  # a preparer that starts, or starts again, reads its vocabulary in one or two seconds
+
+Answer = frames.Ready | frames.Failed | frames.Description
+
+
+class PreparerLink:
+    """See the head of the module. `capabilities` are the model file's own; None until first greeted."""
+
+    def __init__(self, plan: ProcessPlan) -> None:
+        self.plan = plan
+        self.capabilities: tuple[str, ...] | None = None
+        self._channel = Channel(plan.socket, frames.PreparerAnswer, self)
+        self._greeted = asyncio.Event()
+        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._ids = itertools.count(1)
+
+    def open(self) -> None:
+        """Begin to connect."""
+        self._channel.open()
+
+    async def close(self) -> None:
+        """End the connection; open questions end with ModelNotReady."""
+        await self._channel.close()
+
+    async def prepare(self, call: Call) -> Prepared:
+        """`call` made ready. Raises PrepareFailed, ContextTooLong, DeadlineExceeded, ModelNotReady."""
+        answer = await self._ask(lambda frame_id: prepare_frame(frame_id, call))
+        if not isinstance(answer, frames.Ready):
+            raise ModelNotReady("preparer_answer_mismatch")
+        try:
+            return prepared_call(call, answer)
+        except ValueError:
+            raise ModelNotReady("preparer_answer_malformed") from None
+
+    async def describe(self) -> ModelDescription:
+        """What the model file says of itself. Raises DeadlineExceeded, ModelNotReady."""
+        answer = await self._ask(lambda frame_id: Describe(id=frame_id))
+        if not isinstance(answer, frames.Description):
+            raise ModelNotReady("preparer_answer_mismatch")
+        return ModelDescription(info=answer.info, template=answer.template)
+
+    # ---- the channel's reports
+
+    def greeted(self, hello: object) -> None:
+        """The preparer has read the vocabulary and answers."""
+        if not isinstance(hello, PreparerHello) or hello.model != self.plan.model:
+            raise FrameError(f"{self.plan.name} is not the process that the plan names")
+        self.capabilities = hello.capabilities
+        self._greeted.set()
+
+    def received(self, frame: object) -> None:
+        """An answer; one that nobody waits for any more is dropped."""
+        if isinstance(frame, PreparerHello) or not isinstance(frame, Answer):
+            raise FrameError("a second hello")
+        asked = self._asked.get(frame.id)
+        if asked is not None and not asked.done():
+            asked.set_result(frame)
+
+    def lost(self, reason: str) -> None:
+        """The preparer is gone: whoever waits for an answer is told at once."""
+        self._greeted.clear()
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_exception(ModelNotReady(f"preparer_{reason}"))
+
+    # ---- inside
+
+    async def _ask(self, frame_for: Callable[[int], frames.Frame]) -> Answer:
+        await self._wait_for_preparer()
+        frame_id = next(self._ids)
+        try:
+            self._channel.send(frame_for(frame_id))
+        except ChannelClosed as fault:
+            raise ModelNotReady(f"preparer_{fault.reason}") from None
+        self._asked[frame_id] = asyncio.get_running_loop().create_future()
+        try:
+            answer = await asyncio.wait_for(self._asked[frame_id], DEADLINE_SHARE * self.plan.timeout_s)
+        except TimeoutError:
+            raise DeadlineExceeded("prepare_timeout") from None
+        finally:
+            del self._asked[frame_id]
+        if isinstance(answer, Failed):
+            raise_failed(answer)
+        return answer
+
+    async def _wait_for_preparer(self) -> None:
+        """A preparer that is starting is waited for, as the queue waits for a worker that is."""
+        if self._greeted.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._greeted.wait(), RETURN_GRACE_S)
+        except TimeoutError:
+            raise ModelNotReady("preparer_away") from None

@@ -1,0 +1,1 @@
+"""Inside a preparer: templates, tokens, grammars, within a time limit."""

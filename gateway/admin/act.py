@@ -1,0 +1,110 @@
+"""What an admin act is: planned from what is known, recorded, then carried out, in that order.
+
+An act's plan is a plain function of its arguments and an `ActContext`; it changes nothing and answers
+an `Outcome`. `perform` writes the records first and changes the key store only once they are durable,
+so no change can be missing in the log. A change that is refused is recorded too.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.keys.key_changes import KeyChange, audit_change
+from gateway.keys.key_store import KeyStore
+from policies.audit_record import Actor, Change, Decision, Entry, Stamp, admin_record
+from policies.errors import PolicyUnavailable
+from policies.policy import Policy
+
+Json = dict[str, Any]
+
+
+class ActRefused(Exception):
+    """The act will not be done. `reason` is a stable code for the log, the message tells what and the remedy."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActContext:
+    """All that acts work on. `record` returns once the entry is durable, or raises AuditUnavailable.
+
+    `actor` is the person behind the act as the kernel knows them, `stamp` says when they asked.
+    """
+
+    keys: KeyStore
+    policy: Policy
+    peppers: Mapping[int, bytes]
+    random_bytes: Callable[[int], bytes]
+    stamp: Stamp
+    actor: Actor
+    record: Callable[[Entry], Awaitable[None]]
+    policy_hash: str = ""
+
+    @property
+    def now_s(self) -> float:
+        """Unix seconds."""
+        return self.stamp.unix_us / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an act answers, and its changes. A key's text stands in `result` and nowhere else."""
+
+    result: Json
+    changes: tuple[KeyChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act: its plan, and the event that the log names when it is refused (empty for acts that only read)."""
+
+    plan: Callable[[Json, ActContext], Outcome]
+    refused_event: str = ""
+
+
+async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, context: ActContext) -> Json:
+    """Do the act called `name` of `acts`, and answer its result.
+
+    Raises ActRefused for what cannot be done, AuditUnavailable when a record could not be written
+    (nothing was changed then), PolicyUnavailable when the key store refused the change.
+    """
+    act = acts.get(name)
+    if act is None:
+        raise ActRefused("act_unknown", f"no act is called {name!r}; there are: {', '.join(sorted(acts))}")
+    async with context.keys.changing:
+        try:
+            outcome = act.plan(arguments, context)
+            await _record_changes(outcome, arguments, context)
+            context.keys.save(*(change.after for change in outcome.changes))
+        except (ActRefused, PolicyUnavailable) as fault:
+            if act.refused_event:
+                await _record_refusal(act.refused_event, name, arguments, context, fault.reason)
+            raise
+    return outcome.result
+
+
+async def _record_changes(outcome: Outcome, arguments: Json, context: ActContext) -> None:
+    decision = Decision(effect="allow", policy_hash=context.policy_hash)
+    for change in outcome.changes:
+        known = context.keys.get(change.after.id)
+        told = audit_change(change.after, known, _text(arguments, "reason"), _text(arguments, "ticket"))
+        await context.record(admin_record(change.event, context.stamp, context.actor, told, decision))
+
+
+async def _record_refusal(event: str, act: str, arguments: Json, context: ActContext, reason: str) -> None:
+    effect = Decision(effect="error", reason=reason, policy_hash=context.policy_hash)
+    told = Change(
+        object=f"key:{_text(arguments, 'id')}",
+        details={"act": act, "team": _text(arguments, "team")},
+        reason=_text(arguments, "reason"),
+        ticket=_text(arguments, "ticket"),
+    )
+    await context.record(admin_record(event, context.stamp, context.actor, told, effect))
+
+
+def _text(arguments: Json, name: str) -> str:
+    """A short text among arguments that nobody has checked yet."""
+    value = arguments.get(name)
+    return value[:512] if isinstance(value, str) else ""

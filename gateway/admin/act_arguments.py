@@ -1,0 +1,93 @@
+"""The arguments of the acts, as they arrive in JSON, checked once and typed from then on."""
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.admin.act import ActRefused
+from gateway.admin.duration import read_duration_s
+from policies.api_key import find_api_keys
+
+# 256 characters is room for a sentence and bounds what one act can add to the log.
+Text = Annotated[str, Meta(max_length=256)]
+Words = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)]
+
+
+class Arguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every act takes: why it is done, and the ticket that asked for it."""
+
+    reason: Text = ""
+    ticket: Text = ""
+
+
+class CreateKey(Arguments, frozen=True, kw_only=True):
+    """`expires` is a duration, `never`, or None for the default."""
+
+    team: Text
+    owner: Text = ""
+    purpose: Text = ""
+    expires: Text | None = None
+    unsafe_no_expiry: bool = False
+    networks: Words = ()
+    scopes: Words = ("inference", "models")
+
+
+class ListKeys(Arguments, frozen=True, kw_only=True):
+    """`team` None lists all."""
+
+    team: Text | None = None
+
+
+class RotateKey(Arguments, frozen=True, kw_only=True):
+    """`overlap` is how long the old key still holds."""
+
+    id: Text
+    overlap: Text = "24h"
+
+
+class RevokeKey(Arguments, frozen=True, kw_only=True):
+    """The reason is demanded by the act itself."""
+
+    id: Text
+
+
+class ReviewKeys(Arguments, frozen=True, kw_only=True):
+    """`id` None asks which keys need a look; `next` is the time until the next review."""
+
+    id: Text | None = None
+    next: Text = "90d"
+
+
+class ListTeams(Arguments, frozen=True, kw_only=True):
+    """Nothing of its own."""
+
+
+A = TypeVar("A", bound=Arguments)
+
+
+def read_arguments(arguments: dict[str, Any], shape: type[A]) -> A:
+    """`arguments` as `shape`. Raises ActRefused for anything unknown, missing, too long or unprintable."""
+    try:
+        read = msgspec.convert(arguments, shape)
+    except msgspec.ValidationError as fault:
+        raise ActRefused("bad_argument", f"bad argument: {fault}") from fault
+    for name in shape.__struct_fields__:
+        value = getattr(read, name)
+        # Control characters would let a purpose rewrite the terminal of whoever lists keys.
+        if isinstance(value, str) and not value.isprintable():
+            raise ActRefused("bad_argument", f"{name} holds characters that cannot be printed")
+        if isinstance(value, str) and any(find_api_keys(value)):
+            raise ActRefused("bad_argument", f"{name} holds a whole key: give its id only, the part after corral_")
+    return read
+
+
+def read_span_s(name: str, text: str, least_s: float, most_s: float) -> float:
+    """The duration in `text`, within bounds. Raises ActRefused."""
+    try:
+        span_s = read_duration_s(text)
+    except ValueError as fault:
+        raise ActRefused("bad_argument", f"{name}: {fault}") from fault
+    if not least_s <= span_s <= most_s:
+        raise ActRefused("bad_argument", f"{name} must be {least_s:.0f}s to {most_s:.0f}s, not {text}")
+    return span_s

@@ -1,0 +1,41 @@
+"""Every act of the admin command, by name. What an act is and how it is carried out: `gateway.admin.act`."""
+
+from typing import Any
+
+from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
+from gateway.admin.act_arguments import ListTeams, read_arguments
+from gateway.admin.key_acts import create_key, list_keys, review_keys, revoke_key, rotate_key
+
+Json = dict[str, Any]
+
+
+def list_teams(arguments: Json, context: ActContext) -> Outcome:
+    """The policy's teams, and how many keys of each are active."""
+    read_arguments(arguments, ListTeams)
+    active = [record.team for record in context.keys.records() if record.state(context.now_s) == "active"]
+    teams = [
+        {
+            "name": name,
+            "models": list(team.models),
+            "weight": team.weight,
+            "max_queued": team.max_queued,
+            "active_keys": active.count(name),
+        }
+        for name, team in sorted(context.policy.teams.items())
+    ]
+    return Outcome(result={"teams": teams})
+
+
+ACTS = {
+    "keys.create": Act(create_key, "key.act_refused"),
+    "keys.list": Act(list_keys),
+    "keys.rotate": Act(rotate_key, "key.act_refused"),
+    "keys.revoke": Act(revoke_key, "key.act_refused"),
+    "keys.review": Act(review_keys, "key.act_refused"),
+    "teams.list": Act(list_teams),
+}
+
+
+async def perform(name: str, arguments: Json, context: ActContext) -> Json:
+    """`gateway.admin.act.perform_one_of` over ACTS."""
+    return await perform_one_of(ACTS, name, arguments, context)

@@ -1,0 +1,149 @@
+"""The acts on keys: create, list, rotate, revoke, review. Each plans; `gateway.admin.act` records and carries out.
+
+Rules:
+- A key belongs to a team that the policy names. It ends after 90 days unless told otherwise; a key
+  without an end takes `unsafe_no_expiry`.
+- A rotation mints a successor with the same rights and the same lifetime; both keys hold for the
+  overlap. Only an active key without a successor is rotated.
+- A revocation is for ever, needs a reason, and doing it twice changes nothing.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from gateway.admin.act import ActContext, ActRefused, Outcome
+from gateway.admin.act_arguments import (
+    CreateKey,
+    ListKeys,
+    ReviewKeys,
+    RevokeKey,
+    RotateKey,
+    read_arguments,
+    read_span_s,
+)
+from gateway.keys.key_changes import KeyChange
+from gateway.keys.key_views import key_view, review_findings, show_time
+from policies.api_key import NewKey, mint
+from policies.key_record import DAY_S, DEFAULT_LIFETIME_S, KeyRecord, new_record
+from policies.networks import read_network
+
+MAX_LIFETIME_S = 3650 * DAY_S
+MAX_OVERLAP_S = 30 * DAY_S
+
+Json = dict[str, Any]
+
+
+def create_key(arguments: Json, context: ActContext) -> Outcome:
+    """A new key; the result is its id and, once, its text."""
+    asked = read_arguments(arguments, CreateKey)
+    _require_team(asked.team, context)
+    lifetime_s = _read_lifetime_s(asked)
+    key = _mint_unused(context)
+    try:
+        record = new_record(
+            key,
+            context.peppers,
+            context.now_s,
+            team=asked.team,
+            scopes=frozenset(asked.scopes),
+            lifetime_s=lifetime_s,
+        )
+        networks = tuple(dict.fromkeys(str(read_network(text)) for text in asked.networks))
+    except ValueError as fault:
+        raise ActRefused("bad_argument", str(fault)) from fault
+    record = replace(record, owner=asked.owner or context.actor.name, purpose=asked.purpose, networks=networks)
+    return Outcome(result={"id": key.id, "key": key.text}, changes=(KeyChange("key.created", record),))
+
+
+def list_keys(arguments: Json, context: ActContext) -> Outcome:
+    """All keys, or those of one team, oldest first."""
+    asked = read_arguments(arguments, ListKeys)
+    if asked.team is not None:
+        _require_team(asked.team, context)
+    views = [key_view(record, context.now_s) for record in context.keys.records() if asked.team in (None, record.team)]
+    return Outcome(result={"keys": views})
+
+
+def rotate_key(arguments: Json, context: ActContext) -> Outcome:
+    """A successor for a key; the result holds its text, once, and when the old key ends."""
+    asked = read_arguments(arguments, RotateKey)
+    old = _find(asked.id, context)
+    _require_rotatable(old, context)
+    overlap_s = read_span_s("overlap", asked.overlap, 0, MAX_OVERLAP_S)
+    key = _mint_unused(context)
+    lifetime_s = None if old.expires_s is None else old.expires_s - old.created_s
+    fresh = new_record(key, context.peppers, context.now_s, team=old.team, scopes=old.scopes, lifetime_s=lifetime_s)
+    fresh = replace(fresh, owner=old.owner, purpose=old.purpose, networks=old.networks, predecessor_id=old.id)
+    old = replace(old, successor_id=key.id, overlap_ends_s=context.now_s + overlap_s)
+    result = {"id": key.id, "key": key.text, "predecessor": old.id, "predecessor_ends": show_time(old.ends_s)}
+    return Outcome(result=result, changes=(KeyChange("key.created", fresh), KeyChange("key.rotated", old)))
+
+
+def revoke_key(arguments: Json, context: ActContext) -> Outcome:
+    """An end to a key at once, running streams included."""
+    asked = read_arguments(arguments, RevokeKey)
+    record = _find(asked.id, context)
+    if not asked.reason:
+        raise ActRefused("reason_missing", "a revocation needs a reason: --reason 'laptop lost'")
+    if record.revoked_s is not None:
+        return Outcome(result=key_view(record, context.now_s))
+    revoked = replace(record, revoked_s=context.now_s, revoked_reason=asked.reason)
+    return Outcome(result=key_view(revoked, context.now_s), changes=(KeyChange("key.revoked", revoked),))
+
+
+def review_keys(arguments: Json, context: ActContext) -> Outcome:
+    """Without an id: the active keys that need a look, and why. With one: its next review date is set."""
+    asked = read_arguments(arguments, ReviewKeys)
+    if asked.id is not None:
+        record = _find(asked.id, context)
+        span_s = read_span_s("next", asked.next, DAY_S, MAX_LIFETIME_S)
+        reviewed = replace(record, review_s=context.now_s + span_s)
+        return Outcome(result=key_view(reviewed, context.now_s), changes=(KeyChange("key.reviewed", reviewed),))
+    found = []
+    for record in context.keys.records():
+        findings = review_findings(record, context.now_s)
+        if findings and record.state(context.now_s) == "active":
+            found.append(key_view(record, context.now_s) | {"findings": findings})
+    return Outcome(result={"keys": found})
+
+
+def _require_team(team: str, context: ActContext) -> None:
+    if team not in context.policy.teams:
+        known = ", ".join(sorted(context.policy.teams)) or "none: add one to policy.yaml"
+        raise ActRefused("team_unknown", f"policy.yaml names no team {team!r}; its teams are: {known}")
+
+
+def _read_lifetime_s(asked: CreateKey) -> float | None:
+    if asked.expires in (None, "never") and asked.unsafe_no_expiry:
+        return None
+    if asked.expires is None:
+        return DEFAULT_LIFETIME_S
+    if asked.expires == "never":
+        raise ActRefused("no_expiry", "a key that never ends needs --unsafe-no-expiry; better: --expires 365d")
+    if asked.unsafe_no_expiry:
+        raise ActRefused("bad_argument", "--expires and --unsafe-no-expiry contradict each other: give one")
+    return read_span_s("expires", asked.expires, 1, MAX_LIFETIME_S)
+
+
+def _mint_unused(context: ActContext) -> NewKey:
+    key = mint(context.random_bytes)
+    if context.keys.get(key.id) is not None:
+        # One chance in 2**71 with working randomness: without it, no key may be made at all.
+        raise ActRefused("randomness_broken", "a new key got the id of another: the system's randomness is broken")
+    return key
+
+
+def _find(key_id: str, context: ActContext) -> KeyRecord:
+    record = context.keys.get(key_id)
+    if record is None:
+        raise ActRefused("key_unknown", f"there is no key {key_id!r}; 'corral keys list' shows the ids")
+    return record
+
+
+def _require_rotatable(record: KeyRecord, context: ActContext) -> None:
+    _require_team(record.team, context)
+    state = record.state(context.now_s)
+    if state != "active":
+        raise ActRefused("key_not_active", f"key {record.id} is {state.replace('_', ' ')}: create a new one instead")
+    if record.successor_id:
+        raise ActRefused("already_rotated", f"key {record.id} is being replaced by {record.successor_id}: rotate that")

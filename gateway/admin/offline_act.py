@@ -1,0 +1,64 @@
+"""An admin act while no gateway runs: the home's lock is held, the record written first, then the change made."""
+
+import os
+import secrets
+from contextlib import AsyncExitStack, closing
+from typing import Any
+
+from gateway.admin.act import ActContext
+from gateway.admin.admin_acts import perform
+from gateway.admin.admin_peer import user_name
+from gateway.audit.audit_log import AuditLog, stamp_now
+from gateway.audit.audit_place import hold_place, this_host
+from gateway.configuration.config import load_policy
+from gateway.configuration.settings import AuditSettings
+from gateway.homes.home import Home
+from gateway.homes.home_lock import hold_home
+from gateway.keys.key_store import KeyStore
+from gateway.keys.pepper import load_peppers
+from policies.audit_record import Actor
+
+Json = dict[str, Any]
+
+
+class NotTheOwner(Exception):
+    """Files that another user's gateway could not read would be left behind; the message names the remedy."""
+
+
+async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
+    """Do the act as this process's user and answer its result.
+
+    Raises what `perform` raises, and HomeInUse, NotTheOwner, UnfitPepper, NoPlace, AuditNotOpened, the
+    faults of policy.yaml, and OSError.
+    """
+    _require_owner(home)
+    async with AsyncExitStack() as held:
+        held.enter_context(hold_home(home, shared=False))
+        policy, peppers = load_policy(home.policy), load_peppers(home.pepper)
+        keys = held.enter_context(closing(KeyStore.open(home.keys)))
+        log = await _open_log(home, held)
+        context = ActContext(
+            keys=keys,
+            policy=policy,
+            peppers=peppers,
+            random_bytes=secrets.token_bytes,
+            stamp=stamp_now(),
+            actor=Actor(kind="operator", id=str(os.getuid()), name=user_name(os.getuid()), method="home_lock"),
+            record=log.record,
+        )
+        return await perform(act, arguments, context)
+
+
+async def _open_log(home: Home, held: AsyncExitStack) -> AuditLog:
+    host = this_host()
+    place = held.enter_context(closing(hold_place(home.audit, host)))
+    log = AuditLog.open(place.folder, node=host, segment_bytes=AuditSettings().segment_bytes)
+    held.push_async_callback(log.close)
+    return log
+
+
+def _require_owner(home: Home) -> None:
+    owner = home.path.stat().st_uid
+    if owner != os.geteuid():
+        name = user_name(owner)
+        raise NotTheOwner(f"{home.path} belongs to {name} and no gateway runs: run this command as {name}")

@@ -1,0 +1,1 @@
+"""The audit log on disk: chained lines, group commit, recovery."""

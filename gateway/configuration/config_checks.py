@@ -1,0 +1,128 @@
+"""What the types of the two files cannot say by themselves: ranges, addresses, and values that must fit together."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from gateway.configuration.settings import Config, ListenSettings, UpstreamSettings
+from gateway.configuration.yaml_tree import Misfit, Path
+from policies.networks import read_address, read_network
+from policies.policy import Policy
+
+UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+MAX_TIMEOUT_S = 86_400.0
+MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES = 64 * 1024, 1024**3
+MAX_BODY_BYTES = 1024**3
+
+
+def config_misfits(config: Config) -> Iterator[Misfit]:
+    """Everything that is wrong with a config whose single values have the right types."""
+    for name in ("public", "admin"):
+        yield from _listener(getattr(config, name), (name,))
+    if _same_place(config.public, config.admin):
+        yield Misfit(("admin", "port"), "is the public listener's port too: the two cannot share it")
+    yield from _upstreams(config.upstreams)
+    if config.gateway.processes != 1:
+        yield Misfit(("gateway", "processes"), "must be 1: more gateways need a shared store")
+    for name in ("drain_notice_s", "drain_s"):
+        yield from _within(config.gateway, name, 0.0, MAX_TIMEOUT_S, ("gateway",))
+    yield from _within(config.audit, "segment_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES, ("audit",))
+
+
+def policy_misfits(policy: Policy) -> Iterator[Misfit]:
+    """Everything that is wrong with a policy whose single values hold."""
+    for index, text in enumerate(policy.trusted_proxies):
+        path: Path = ("trusted_proxies", index)
+        try:
+            network = read_network(text)
+        except ValueError as fault:
+            yield Misfit(path, str(fault))
+            continue
+        if network.prefixlen == 0:
+            # oauth2-proxy's default of 0.0.0.0/0 let anyone write the address it was judged by.
+            yield Misfit(path, "would trust the whole internet to say where a request comes from")
+
+
+def _listener(listen: ListenSettings, path: Path) -> Iterator[Misfit]:
+    try:
+        read_address(listen.address)
+    except ValueError:
+        yield Misfit((*path, "address"), "must be an IP address, such as 127.0.0.1 or ::")
+    yield from _within(listen, "port", 0, 65535, path)
+    for name in ("handshake", "header", "body", "write", "idle"):
+        yield from _above_zero(listen, f"{name}_timeout_s", path)
+    yield from _within(listen, "max_connections", 1, 1_000_000, path)
+    yield from _within(listen, "max_body_bytes", 1, MAX_BODY_BYTES, path)
+
+
+def _same_place(one: ListenSettings, other: ListenSettings) -> bool:
+    """Whether two listeners want one port; 0 takes any that is free."""
+    if one.port != other.port or not one.port:
+        return False
+    return one.address == other.address or bool({one.address, other.address} & {"0.0.0.0", "::"})  # noqa: S104
+
+
+def _upstreams(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[Misfit]:
+    names = Counter(upstream.name for upstream in upstreams)
+    for index, upstream in enumerate(upstreams):
+        path: Path = ("upstreams", index)
+        if not UPSTREAM_NAME.match(upstream.name):
+            yield Misfit((*path, "name"), "must be 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
+        elif names[upstream.name] > 1:
+            yield Misfit((*path, "name"), "stands at another upstream too: names must differ")
+        yield from _url(upstream, path)
+        yield from _within(upstream, "slots", 1, 4096, path)
+        for name in ("connect_timeout_s", "idle_timeout_s", "refresh_s"):
+            yield from _above_zero(upstream, name, path)
+
+
+def _url(upstream: UpstreamSettings, path: Path) -> Iterator[Misfit]:
+    """The upstream's address: http only on this machine, since prompts cross it in clear; no secret inside."""
+    url = _read_url(upstream.url)
+    place = (*path, "url")
+    if url is None or url.scheme not in ("http", "https") or not url.hostname:
+        yield Misfit(place, "must be an http or https address, such as https://models.example:11434")
+        return
+    if url.username is not None or url.password is not None:
+        yield Misfit(place, "must not hold a user or password: put the key into api_key_file")
+    if url.query or url.fragment:
+        yield Misfit(place, "must not have a query or fragment")
+    if url.scheme == "http" and not _is_loopback(url.hostname) and not upstream.unsafe_plain_http:
+        yield Misfit(place, "would send prompts in clear: use https, or set unsafe_plain_http")
+    if url.scheme == "http" and upstream.ca_file is not None:
+        yield Misfit((*path, "ca_file"), "is for https only")
+
+
+def _read_url(text: str) -> SplitResult | None:
+    """The parts of a URL; None for what is none, spaces, control characters and wild ports included."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return None
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address: IPv4Address | IPv6Address = read_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback
+
+
+def _above_zero(settings: Any, name: str, path: Path) -> Iterator[Misfit]:
+    value = getattr(settings, name)
+    if not 0 < value <= MAX_TIMEOUT_S or not math.isfinite(value):
+        yield Misfit((*path, name), f"must be above 0 and at most {MAX_TIMEOUT_S:g}")
+
+
+def _within(settings: Any, name: str, low: float, high: float, path: Path) -> Iterator[Misfit]:
+    if not low <= getattr(settings, name) <= high:
+        yield Misfit((*path, name), f"must be {low} to {high}")

@@ -1,0 +1,1 @@
+"""`corral serve`: the parent process that starts, restarts and ends the others."""

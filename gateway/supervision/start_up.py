@@ -1,0 +1,112 @@
+"""From two checked files to a supervisor that can run: models verified, plan written, sockets bound."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from engine.plan import Plan, StoredModel, make_plan
+from engine.plan_file import write_plan
+from engine.settings import EngineSettings
+from engine.store.model_store import ModelStore
+from engine.store.model_store import StoredModel as InStore
+from gateway.configuration.settings import Config
+from gateway.homes.home import Home
+from gateway.homes.run_folder import PLAN_FILE, VERIFIED_FILE
+from gateway.supervision.child_commands import engine_command, gateway_command
+from gateway.supervision.cores import usable_cores
+from gateway.supervision.engine_keeper import EngineKeeper
+from gateway.supervision.gateway_keeper import GatewayKeeper
+from gateway.supervision.listening import listen_tcp, listen_unix
+from gateway.supervision.supervisor import Supervisor
+from gateway.supervision.verified_models import verify_once
+
+log = structlog.get_logger("corral.supervisor")
+
+KILL_MARGIN_S = 5.0  # what a gateway may need beyond its drain time, for the last records of its log
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """What one `corral serve` runs on: the home, and the two files that were checked."""
+
+    home: Home
+    config_file: Path
+    policy_file: Path
+    config: Config
+
+
+class Listeners(Struct, frozen=True, kw_only=True):
+    """The two TCP listeners."""
+
+    public: socket.socket
+    admin: socket.socket
+
+
+def bind_listeners(config: Config) -> Listeners:
+    """Both listeners. Raises ListenFault."""
+    public = listen_tcp(config.public, "public")
+    try:
+        return Listeners(public=public, admin=listen_tcp(config.admin, "admin"))
+    except BaseException:
+        public.close()
+        raise
+
+
+def plan_site(site: Site) -> Plan:
+    """Verify the models, decide what runs, and write the plan down. Raises PlanFault, StoreFault, OSError."""
+    store = ModelStore(site.home.models)
+    stored = tuple(
+        StoredModel(card=store.card(model), model_file=str(model.file))
+        for model in _servable(store, site.config.engine)
+    )
+    plan = make_plan(site.config.engine, stored, cores=usable_cores(), run_folder=site.home.run)
+    planned = {card.name for card in plan.cards}
+
+    def verify(name: str) -> None:
+        log.info("verifying_model", model=name)
+        store.verify(name)
+
+    verify_once(tuple(model for model in stored if model.card.name in planned), site.home.run / VERIFIED_FILE, verify)
+    write_plan(site.home.run / PLAN_FILE, plan)
+    if not plan.processes and not site.config.upstreams:
+        log.warning("no_model", remedy="import one with 'corral models import', then start again")
+    return plan
+
+
+async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Callable[[], None]) -> int:
+    """Run everything until told to stop; the exit status of `corral serve`. Raises ListenFault."""
+    sockets = [listen_unix(Path(process.socket)) for process in plan.processes]
+    engines = [
+        EngineKeeper(engine_command(process, bound.fileno()), Path(process.model_file))
+        for process, bound in zip(plan.processes, sockets, strict=True)
+    ]
+    times = site.config.gateway
+    gateway = GatewayKeeper(
+        lambda ready_fd: gateway_command(
+            home=site.home.path,
+            config=site.config_file,
+            policy=site.policy_file,
+            public_fd=listeners.public.fileno(),
+            admin_fd=listeners.admin.fileno(),
+            ready_fd=ready_fd,
+        ),
+        drain_s=times.drain_notice_s + times.drain_s + KILL_MARGIN_S,
+        on_ready=on_ready,
+    )
+    try:
+        return await Supervisor(engines, gateway).run()
+    finally:
+        for bound in (*sockets, listeners.public, listeners.admin):
+            bound.close()
+
+
+def _servable(store: ModelStore, settings: EngineSettings) -> tuple[InStore, ...]:
+    """What the store holds. A damaged entry is a fault only where every model shall be served."""
+    models, faults = store.scan()
+    for fault in faults:
+        if settings.models is None:
+            raise fault
+        log.warning("model_left_out", cause=str(fault))
+    return models

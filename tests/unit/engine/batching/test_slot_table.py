@@ -1,0 +1,180 @@
+"""The acts on slots and memory: occupy, wait, release, rewind, forget."""
+
+import numpy as np
+
+from engine.batching.request import Request
+from engine.batching.sampler import TokenSampler
+from engine.batching.slot import SlotState
+from engine.batching.slot_table import SlotTable
+from engine.frames import Start
+from policies.call import Sampling
+from tests.unit.engine.batching_fake import FakeChain, NoCandidates
+
+
+class Memory:
+    """Lengths only: how much of each sequence is there."""
+
+    reuses_prefixes = True
+
+    def __init__(self) -> None:
+        self.acts: list[tuple[str, int, int]] = []
+        self.cuts = True
+
+    def cut(self, sequence: int, start: int) -> bool:
+        self.acts.append(("cut", sequence, start))
+        return self.cuts or start == 0
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        self.acts.append((f"copy to {target}", source, tokens))
+
+
+def request(id_: int, prompt: list[int], owner: str = "o") -> Request:
+    start = Start(id=id_, token_ids=(b"",), sampling=Sampling(), max_output_tokens=1, cache_scope="a")
+    sampler = TokenSampler(NoCandidates(), FakeChain(), greedy=True)
+    return Request(owner, start, np.array(prompt, np.int32), sampler, 0)
+
+
+def occupy(table: SlotTable, id_: int, prompt: list[int], scope: str = "a") -> Request:
+    made = request(id_, prompt)
+    placement = table.find_place(made.prompt, scope)
+    assert placement is not None
+    table.occupy(placement, made, scope)
+    return made
+
+
+def test_a_slot_from_start_to_release() -> None:
+    memory = Memory()
+    table = SlotTable(memory, slots=2, context_tokens=16)
+    made = occupy(table, 1, [5, 6, 7])
+    (slot,) = table.prompting()
+
+    assert (table.busy, len(table), slot.running) == (1, 2, made)
+    assert (slot.known, slot.cached, slot.scope) == (3, 0, "a")
+    slot.cached, slot.state = 3, SlotState.DECODE
+    assert table.generating() == [slot]
+    table.release(slot)
+    assert (table.busy, slot.known, slot.state, slot.request) == (0, 3, SlotState.IDLE, None)
+
+
+def test_tokens_without_memory_are_forgotten_at_release() -> None:
+    table = SlotTable(Memory(), slots=1, context_tokens=16)
+    occupy(table, 1, [5, 6, 7])
+    (slot,) = table.prompting()
+    slot.cached = 2
+    table.release(slot)
+
+    assert slot.known == 2
+
+
+def test_the_oldest_request_reads_first() -> None:
+    table = SlotTable(Memory(), slots=3, context_tokens=16)
+    for id_ in (1, 2, 3):
+        occupy(table, id_, [id_])
+    first = table.of("o", 1)[0]
+    table.release(first)
+    occupy(table, 4, [4])
+
+    assert [slot.running.request_id for slot in table.prompting()] == [2, 3, 4]
+    assert table.youngest() is table.of("o", 4)[0]
+
+
+def test_slots_of_an_owner_or_of_one_request() -> None:
+    table = SlotTable(Memory(), slots=3, context_tokens=16)
+    occupy(table, 1, [1])
+    occupy(table, 2, [2])
+
+    assert len(table.of("o")) == 2
+    assert [slot.running.request_id for slot in table.of("o", 2)] == [2]
+    assert table.of("o", 3) == table.of("other") == []
+
+
+def test_a_prefix_in_place_is_cut_and_one_elsewhere_copied() -> None:
+    memory = Memory()
+    table = SlotTable(memory, slots=2, context_tokens=16)
+    occupy(table, 1, [1, 2, 3, 4])
+    (slot,) = table.prompting()
+    slot.cached, slot.state = 4, SlotState.DECODE
+    occupy(table, 2, [1, 2, 9])
+    assert memory.acts == [("cut", 0, 0), ("cut", 1, 0), ("copy to 1", 0, 2)]
+    table.release(slot)
+    again = occupy(table, 3, [1, 2, 3, 9])
+
+    assert memory.acts[-1] == ("cut", 0, 3)
+    assert again.cached_tokens == 3
+
+
+def test_a_prefix_that_cannot_be_cut_is_dropped() -> None:
+    memory = Memory()
+    table = SlotTable(memory, slots=1, context_tokens=16)
+    occupy(table, 1, [1, 2, 3, 4])
+    (slot,) = table.prompting()
+    slot.cached = 4
+    table.release(slot)
+    memory.cuts = False
+    again = occupy(table, 2, [1, 2, 9])
+
+    assert memory.acts[-2:] == [("cut", 0, 2), ("cut", 0, 0)]
+    assert again.cached_tokens == slot.cached == 0
+
+
+def test_waiting_ends_when_the_leader_is_there() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=256)
+    occupy(table, 1, [7] * 100 + [1])
+    second = occupy(table, 2, [7] * 100 + [2])
+    leader = table.prompting()[0]
+    assert table.resolve_waiting() == 0
+    assert table.of("o", 2)[0].state is SlotState.WAITING
+    leader.cached = 100
+
+    assert table.resolve_waiting() == 100
+    assert second.cached_tokens == 100
+    assert table.of("o", 2)[0].state is SlotState.PREFILL
+
+
+def test_waiting_ends_with_nothing_when_the_leader_left_at_once() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=256)
+    occupy(table, 1, [7] * 100 + [1])
+    second = occupy(table, 2, [7] * 100 + [2])
+    table.release(table.of("o", 1)[0])
+
+    assert table.resolve_waiting() == 0
+    assert second.cached_tokens == 0
+    assert table.of("o", 2)[0].state is SlotState.PREFILL
+
+
+def test_waiting_ends_when_another_request_runs_where_the_leader_was() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=256)
+    occupy(table, 1, [7] * 100 + [1])
+    occupy(table, 2, [7] * 100 + [2])
+    table.release(table.of("o", 1)[0])
+    occupy(table, 3, [7] * 100 + [3])
+    table.resolve_waiting()
+
+    assert [slot.running.request_id for slot in table.prompting()] == [2, 3]
+
+
+def test_rewind_keeps_what_is_cached_where_it_can() -> None:
+    memory = Memory()
+    table = SlotTable(memory, slots=1, context_tokens=16)
+    occupy(table, 1, [1, 2, 3, 4])
+    (slot,) = table.prompting()
+    slot.cached, slot.state = 4, SlotState.DECODE
+    table.rewind(slot)
+    assert (slot.cached, slot.state) == (4, SlotState.DECODE)
+    memory.cuts = False
+    table.rewind(slot)
+
+    assert (slot.cached, slot.state) == (0, SlotState.PREFILL)
+
+
+def test_forgetting_frees_the_idle_prefix_unused_for_longest() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=16)
+    assert not table.forget_oldest_prefix()
+    occupy(table, 1, [1, 2])
+    (slot,) = table.prompting()
+    slot.cached = 2
+    assert not table.forget_oldest_prefix()
+    table.release(slot)
+
+    assert table.forget_oldest_prefix()
+    assert (slot.cached, slot.known) == (0, 0)

@@ -1,0 +1,267 @@
+"""Invariant: `record` returns only for records that survive, whatever the process or the disk dies of."""
+
+import asyncio
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.audit_disk import RealDisk
+from gateway.audit.audit_files import HEAD_NAME, segment_paths, stored_lines, verify_chain
+from gateway.audit.audit_log import AuditLog, AuditNotOpened, stamp_now
+from policies.audit_record import Stamp
+from policies.errors import AuditUnavailable
+
+SEGMENT_BYTES = 20_000
+ROOT = Path(__file__).parents[4]
+
+
+def open_log(folder: Path, disk: RealDisk | None = None) -> AuditLog:
+    return AuditLog.open(
+        folder, node="node-1", segment_bytes=SEGMENT_BYTES, disk=disk, stamp=lambda: Stamp(1_000_000, 2, "boot")
+    )
+
+
+def records(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line.data) for line in stored_lines(segment_paths(folder))]
+
+
+class GatedDisk(RealDisk):
+    """Counts syncs of lines; holds each until `gate` is set; fails while `error` is set."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.writing = threading.Event()
+        self.writes = 0
+        self.error = 0
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if self.error:
+            raise OSError(self.error, "injected")
+        self.writing.set()
+        assert self.gate.wait(10)
+        self.writes += 1
+        return super().write(descriptor, data)
+
+
+async def test_a_record_is_stored_when_record_returns(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    await log.record({"event": "test", "stage": "completed"})
+    stored = records(tmp_path)
+    assert stored == [
+        {
+            "v": 1,
+            "seq": 0,
+            "node": "node-1",
+            "instance": tmp_path.name,
+            "event": "test",
+            "stage": "completed",
+            "prev": "0" * 64,
+        }
+    ]
+    assert log.available
+    await log.close()
+    assert not log.available
+    assert verify_chain(tmp_path).beyond_head == 0
+
+
+async def test_records_that_wait_share_one_commit(tmp_path: Path) -> None:
+    disk = GatedDisk()
+    log = open_log(tmp_path, disk)
+    disk.writes = 0
+    disk.gate.clear()
+    first = log.submit({"number": 0})
+    await asyncio.to_thread(disk.writing.wait, 10)
+    rest = [log.submit({"number": number}) for number in range(1, 101)]
+    assert not first.done()
+    disk.gate.set()
+    await asyncio.gather(first, *rest)
+    assert disk.writes == 4  # lines and head, twice
+    assert [record["number"] for record in records(tmp_path)] == list(range(101))
+    await log.close()
+
+
+async def test_more_records_than_one_commit_takes(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    await asyncio.gather(*(log.record({"number": number}) for number in range(1200)))
+    await log.close()
+    assert verify_chain(tmp_path).records == 1200
+
+
+async def test_a_cancelled_caller_does_not_take_its_record_back(tmp_path: Path) -> None:
+    disk = GatedDisk()
+    log = open_log(tmp_path, disk)
+    disk.gate.clear()
+    task = asyncio.create_task(log.record({"number": 1}))
+    await asyncio.to_thread(disk.writing.wait, 10)
+    task.cancel()
+    disk.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await log.record({"number": 2})
+    await log.close()
+    assert [record["number"] for record in records(tmp_path)] == [1, 2]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS])
+async def test_a_disk_that_fails_refuses_every_record_until_it_works_again(tmp_path: Path, error: int) -> None:
+    disk = GatedDisk()
+    log = open_log(tmp_path, disk)
+    await log.record({"number": 1})
+    disk.error = error
+    for _ in range(3):
+        with pytest.raises(AuditUnavailable) as caught:
+            await log.record({"number": 2})
+        assert caught.value.reason == f"audit_{errno.errorcode[error].lower()}"
+        assert not log.available
+    disk.error = 0
+    await log.record({"number": 3})
+    assert log.available
+    await log.record({"number": 4})
+    await log.close()
+    stored = records(tmp_path)
+    assert [record.get("number", record.get("event")) for record in stored] == [1, "audit.resumed", 3, 4]
+    assert stored[1]["details"] == {"refused": 3, "cause": errno.errorcode[error].lower()}
+    assert verify_chain(tmp_path).fault is None
+
+
+async def test_what_is_no_record_is_told_to_its_caller_alone(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    with pytest.raises(ValueError, match="longer"):
+        await log.record({"text": "x" * 70_000})
+    await log.record({"text": "x"})
+    await log.close()
+
+
+async def test_a_bug_in_the_writer_refuses_and_the_next_record_tries_again(tmp_path: Path) -> None:
+    class Broken(RealDisk):
+        broken = False
+
+        def write(self, descriptor: int, data: bytes) -> int:
+            if self.broken:
+                raise RuntimeError("bug")
+            return super().write(descriptor, data)
+
+    disk = Broken()
+    log = open_log(tmp_path, disk)
+    disk.broken = True
+    with pytest.raises(AuditUnavailable, match="audit_fault"):
+        await log.record({"number": 1})
+    committer = log._committer
+    assert committer is not None
+    with pytest.raises(RuntimeError):
+        await committer
+    disk.broken = False
+    await log.record({"number": 2})
+    await log.close()
+
+
+async def test_a_closed_log_refuses(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    waiting = log.submit({"number": 1})
+    await log.close()
+    assert waiting.result() is None
+    with pytest.raises(AuditUnavailable):
+        await log.record({"number": 2})
+
+
+async def test_an_unclean_stop_is_recorded(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    await log.record({"number": 1})
+    await log.close()
+    with segment_paths(tmp_path)[-1].open("ab") as file:
+        file.write(b"torn")
+    again = open_log(tmp_path)
+    await again.close()
+    recovered = records(tmp_path)[-1]
+    assert recovered["event"] == "audit.recovered"
+    assert recovered["details"] == {
+        "torn_bytes": 4,
+        "torn_file": "000000000001-0.torn",
+        "beyond_head": 0,
+        "last_good_seq": 0,
+    }
+    clean = open_log(tmp_path)
+    await clean.close()
+    assert verify_chain(tmp_path).records == 2
+
+
+def test_a_damaged_chain_is_not_opened(tmp_path: Path) -> None:
+    open_log(tmp_path)
+    (tmp_path / HEAD_NAME).write_bytes(b"{}")
+    with pytest.raises(AuditNotOpened, match="damaged"):
+        open_log(tmp_path)
+
+
+def test_a_log_that_cannot_be_written_says_so_in_one_line(tmp_path: Path) -> None:
+    class Full(RealDisk):
+        def write(self, descriptor: int, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "injected")
+
+    with pytest.raises(AuditNotOpened, match="No space left on device: free space there"):
+        open_log(tmp_path, Full())
+
+
+def test_the_stamp_tells_both_clocks_and_the_boot() -> None:
+    stamp = stamp_now()
+    assert abs(stamp.unix_us - time.time_ns() // 1000) < 60_000_000
+    assert 0 < stamp.mono_ns <= time.monotonic_ns()
+    assert len(stamp.boot_id) in (0, 36)
+
+
+CHILD = """
+import asyncio, os, sys
+from pathlib import Path
+from gateway.audit.audit_log import AuditLog
+
+async def client(log, run, number):
+    for turn in range(100_000):
+        name = f"{run}.{number}.{turn}"
+        await log.record({"event": "test", "name": name})
+        os.write(1, (name + chr(10)).encode())
+
+async def main(folder, run):
+    log = AuditLog.open(Path(folder), node="n", segment_bytes=30_000)
+    await asyncio.gather(*(client(log, run, number) for number in range(16)))
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+def acknowledged_until_killed(folder: Path, run: int, after: int) -> list[str]:
+    """Names a writing process told before it was killed, some time after it told `after` of them."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder), str(run)], stdout=subprocess.PIPE, cwd=ROOT, env={"PYTHONPATH": "."}
+    )
+    assert child.stdout is not None
+    told = []
+    with child.stdout:
+        for line in child.stdout:
+            told.append(line.decode().strip())
+            if len(told) == after:
+                os.kill(child.pid, signal.SIGKILL)
+    child.wait(timeout=10)
+    return told
+
+
+def test_ten_kills_lose_nothing_acknowledged(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    told: list[str] = []
+    for run in range(10):
+        told += acknowledged_until_killed(tmp_path, run, chance.randrange(1, 700))
+    log = open_log(tmp_path)
+    asyncio.run(log.close())
+    verdict = verify_chain(tmp_path)
+    assert verdict.fault is verdict.unfinished is None
+    stored = [str(record.get("name")) for record in records(tmp_path)]
+    assert set(told) <= set(stored)
+    assert len(told) >= 10

@@ -1,0 +1,50 @@
+"""How keys are shown, and which are named for review, at the very edges of each rule."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.keys.key_views import SOON_S, UNUSED_S, key_view, review_findings, show_time
+from policies.api_key import mint
+from policies.key_record import DAY_S, new_record
+
+NOW_S = 1_800_000_000.0
+KEY = replace(
+    new_record(mint(bytes), {1: b"p" * 32}, NOW_S, team="blue", scopes=frozenset({"models", "inference"})),
+    expires_s=NOW_S + 1000 * DAY_S,
+    review_s=NOW_S + 500 * DAY_S,
+)
+
+
+def test_times_are_utc_to_the_second():
+    assert show_time(NOW_S + 0.9) == "2027-01-15T08:00:00Z"
+    assert show_time(None) is None
+
+
+def test_a_view_shows_what_matters_and_no_digest():
+    view = key_view(replace(KEY, overlap_ends_s=NOW_S + 60), NOW_S)
+    assert view["scopes"] == ["inference", "models"]
+    assert view["expires"] == "2027-01-15T08:01:00Z"
+    assert view["state"] == "active"
+    assert KEY.digest.hex() not in str(view)
+    assert "digest" not in view
+
+
+@pytest.mark.parametrize(
+    ("changes", "at_s", "findings"),
+    [
+        ({}, NOW_S, []),
+        ({"review_s": NOW_S + SOON_S + 1}, NOW_S, []),
+        ({"review_s": NOW_S + SOON_S}, NOW_S, ["review_soon"]),
+        ({"review_s": NOW_S}, NOW_S, ["review_due"]),
+        ({"expires_s": NOW_S + SOON_S + 1}, NOW_S, []),
+        ({"expires_s": NOW_S + SOON_S}, NOW_S, ["expires_soon"]),
+        ({"overlap_ends_s": NOW_S + DAY_S}, NOW_S, ["expires_soon"]),
+        ({"expires_s": None}, NOW_S, ["no_expiry"]),
+        ({}, NOW_S + UNUSED_S - 1, []),
+        ({}, NOW_S + UNUSED_S, ["unused"]),
+        ({"last_used_s": NOW_S + 1}, NOW_S + UNUSED_S, []),
+    ],
+)
+def test_findings(changes, at_s, findings):
+    assert review_findings(replace(KEY, **changes), at_s) == findings

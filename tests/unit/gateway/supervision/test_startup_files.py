@@ -1,0 +1,63 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.configuration.settings import Config, ListenSettings, UpstreamSettings
+from gateway.homes.home import Home
+from gateway.supervision import startup_files
+from gateway.supervision.startup_files import file_faults, parser_faults
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    home.tls.mkdir()
+    for path in (home.pepper, home.keys, home.tls / "server.pem", home.tls / "server.key", tmp_path / "lab.key"):
+        path.write_text("x")
+        path.chmod(0o600)
+    return home
+
+
+def test_a_sound_home_has_no_faults(home: Home) -> None:
+    upstream = UpstreamSettings(name="lab", kind="ollama", url="http://127.0.0.1:1", api_key_file="lab.key")
+    keyless = UpstreamSettings(name="own", kind="ollama", url="http://127.0.0.1:2")
+    assert file_faults(home, Config(upstreams=(upstream, keyless))) == []
+
+
+@pytest.mark.parametrize("name", ["pepper", "keys.db", "tls/server.key"])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_secret_that_others_can_read_is_refused(home: Home, name: str, mode: int) -> None:
+    path = home.path / name
+    path.chmod(mode)
+    assert file_faults(home, Config()) == [f"{path} can be read by others: run 'chmod 600 {path}'"]
+
+
+def test_a_secret_of_another_user_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    us = os.geteuid()
+    if us == 0:
+        os.chown(home.pepper, 4711, 4711)
+    else:
+        monkeypatch.setattr(startup_files.os, "geteuid", lambda: us + 1)
+    assert any(f"{home.pepper} belongs to another user" in fault for fault in file_faults(home, Config()))
+
+
+def test_missing_files_are_named(home: Home) -> None:
+    (home.tls / "server.pem").unlink()
+    home.pepper.unlink()
+    found = "\n".join(file_faults(home, Config()))
+    assert f"tls.certificate is not there: {home.tls / 'server.pem'}" in found
+    assert f"the pepper is not there: {home.pepper}" in found
+
+
+def test_without_tls_its_files_are_not_asked_for(home: Home) -> None:
+    (home.tls / "server.pem").unlink()
+    (home.tls / "server.key").unlink()
+    bare = ListenSettings(unsafe_no_tls=True)
+    assert file_faults(home, Config(public=bare, admin=bare)) == []
+
+
+def test_the_c_parser_is_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parser_faults() == []
+    monkeypatch.setattr(startup_files, "C_PARSER", "aiohttp._no_such_parser")
+    assert "no C parser" in parser_faults()[0]

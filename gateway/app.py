@@ -162,7 +162,7 @@ class App:
             running=self.running,
             accepted=self._accepted,
             finished=self.metrics.finished,
-            log_bug=_log_bug,
+            log_bug=log_bug,
         )
 
     def _routes(self) -> dict[ListenerName, RouteTable]:
@@ -302,5 +302,6 @@ def _open_upstream(settings: UpstreamSettings, home: Path) -> Engine:
     return OllamaUpstream(settings, outbound)
 
 
-def _log_bug(exchange: Exchange, bug: Exception) -> None:
+def log_bug(exchange: Exchange, bug: Exception) -> None:
+    """Log an exception that no step should raise, with the id that its caller was told."""
     log.error("bug", request_id=exchange.id, exc_info=bug)

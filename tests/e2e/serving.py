@@ -64,13 +64,13 @@ class Corral:
         (self.home / "config.yaml").write_text(yaml.safe_dump(self._config))
         return self
 
-    def start(self) -> "Corral":
-        """Serve, and wait until it is ready."""
+    def start(self, probe: str = "/health/ready") -> "Corral":
+        """Serve, and wait until `probe` answers 200."""
         argv = [sys.executable, "-m", "gateway.cli.main", "serve", "--home", str(self.home)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY)
         deadline = time.monotonic() + READY_WITHIN_S
-        while not self.ready():
+        while not self.answers(probe):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"corral serve did not become ready:\n{self.log()}")
             time.sleep(0.05)
@@ -114,8 +114,12 @@ class Corral:
             connection.close()
 
     def ready(self) -> bool:
+        return self.answers("/health/ready")
+
+    def answers(self, probe: str) -> bool:
+        """Whether the open route `probe` answers 200."""
         try:
-            return self.request("GET", "/health/ready", key="")[0] == 200
+            return self.request("GET", probe, key="")[0] == 200
         except OSError:
             return False
 

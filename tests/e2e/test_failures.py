@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -105,6 +106,21 @@ def test_a_closed_socket_frees_the_slot(corral: Corral) -> None:
         stream.close()
     assert until(lambda: corral.counters()[target]["busy_slots"] == 0)
     assert corral.status()["running"] == 0
+
+
+def test_a_closed_socket_frees_the_slot_before_the_next_step_but_one(corral: Corral) -> None:
+    """One answer alone, so every step makes one token: at most two are made after the last one read."""
+    target = "pool:worker-0"
+    late = []
+    for attempt in range(5):
+        before = corral.counters()[target]["output_tokens"]
+        stream = Stream(corral, body={**LONG, "messages": [{"role": "user", "content": f"Tell tale {attempt}."}]})
+        for _ in range(6):
+            assert b"content" in stream.line()
+        stream.close()
+        assert until(lambda: corral.counters()[target]["busy_slots"] == 0)
+        late.append(corral.counters()[target]["output_tokens"] - before - 6)
+    assert median(late) <= 2, f"tokens made after the last one read: {late}"
 
 
 def test_a_revoked_key_is_cut_off_while_it_streams(corral: Corral) -> None:

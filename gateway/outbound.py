@@ -86,20 +86,22 @@ class Outbound:
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    body = await response.content.read(MAX_BODY_BYTES)
-    if not response.content.at_eof():
-        raise OutboundFault("answer too large")
-    return body
+    body = bytearray()
+    async for chunk in response.content.iter_any():  # `read(n)` would stop at what has arrived so far
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise OutboundFault("answer too large")
+    return bytes(body)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    pending = bytearray()
+    pending = bytearray()  # what came of a line so far; only new bytes are searched, so a dripped line costs no more
     async for chunk in response.content.iter_any():
-        pending += chunk
-        *whole, rest = pending.split(b"\n")
-        pending = bytearray(rest)
-        for line in whole:
-            yield bytes(line)
+        first, *others = chunk.split(b"\n")
+        pending += first
+        for start in others:
+            yield bytes(pending)
+            pending = bytearray(start)
         if len(pending) > MAX_LINE_BYTES:
             raise OutboundFault("line too long")
     if pending:

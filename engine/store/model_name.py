@@ -59,6 +59,15 @@ def parse_model_name(text: str) -> ModelName:
     return parsed
 
 
+def is_model_name(text: str) -> bool:
+    """Whether `parse_model_name` takes `text`."""
+    try:
+        parse_model_name(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _without_default_host(name: str) -> str:
     host, slash, rest = name.partition("/")
     return rest if slash and host.lower() == DEFAULT_HOST else name

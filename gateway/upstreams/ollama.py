@@ -14,11 +14,13 @@ import msgspec
 
 from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
 from engine.interface import Observer, Prepared, StepReport, TargetState
+from engine.store.model_name import is_model_name
 from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
 from gateway.upstreams.ollama_wire import (
     PATHS,
     WireLine,
+    WireModel,
     WireShow,
     WireTags,
     line_events,
@@ -32,6 +34,12 @@ AnswerT = TypeVar("AnswerT")
 FIRST_BYTES_PER_TOKEN = 4.0
 """The usual ratio of English text; replaced by what the server reports."""
 RATIO_SMOOTHING = 0.1
+MOST_BYTES_PER_TOKEN = 4096
+SLACK_TOKENS = 256
+"""What a line of the stream may take: envelope, logprobs with twenty alternatives, and the last line's context.
+
+A server that goes on past the cap it was given is not followed.
+"""
 
 
 class OllamaUpstream:
@@ -49,9 +57,9 @@ class OllamaUpstream:
         self._refresher: asyncio.Task[None] | None = None
 
     async def start_up(self, observer: Observer) -> None:
-        """List the models now, then again every `refresh_s`."""
+        """Begin to list the models, now and every `refresh_s`; a server that is silent holds nobody up."""
         self._observer = observer
-        await self._refresh()
+        self._announce(ready=False)
         self._refresher = asyncio.create_task(self._refresh_for_ever())
 
     async def close(self) -> None:
@@ -104,8 +112,12 @@ class OllamaUpstream:
             self._busy -= 1
 
     async def _events(self, lines: AsyncIterator[bytes], call: Call) -> AsyncIterator[Event]:
+        room_bytes = MOST_BYTES_PER_TOKEN * ((call.max_output_tokens or 0) + SLACK_TOKENS)
         async for line in lines:
-            for event in line_events(_decode(line)):
+            room_bytes -= len(line) if call.kind != "embedding" else 0
+            if room_bytes < 0:
+                raise UpstreamFailed("upstream_writes_on")
+            for event in line_events(_decode_line(line)):
                 if isinstance(event, Final):
                     self._learn(call, event)
                 yield event
@@ -132,8 +144,8 @@ class OllamaUpstream:
 
     async def _refresh_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.refresh_s)
             await self._refresh()
+            await asyncio.sleep(self._settings.refresh_s)
 
     async def _refresh(self) -> None:
         try:
@@ -145,23 +157,27 @@ class OllamaUpstream:
 
     async def _list(self) -> dict[str, ModelCard]:
         tags = await self._ask("GET", "/api/tags", None, WireTags)
-        wanted = self._settings.models
-        listed = [
-            each for each in tags.models or () if not each.remote_host and (wanted is None or each.name in wanted)
-        ]
-        known = {each.name: model_card(each, self._settings.slots) for each in listed}
-        for each in listed:
-            if each.capabilities is None:
-                capabilities = await self._capabilities(known[each.name])
-                known[each.name] = msgspec.structs.replace(known[each.name], capabilities=capabilities)
+        known: dict[str, ModelCard] = {}
+        for each in filter(self._wanted, tags.models or ()):
+            with contextlib.suppress(EngineError):  # one model that cannot be described is left out, the others serve
+                known[each.name] = await self._card(each)
         return known
 
-    async def _capabilities(self, card: ModelCard) -> tuple[str, ...]:
-        """From the last listing while the digest is the same, else from the model's description."""
+    def _wanted(self, model: WireModel) -> bool:
+        """Configured, run on that host itself, and with a name that a caller can say."""
+        configured = self._settings.models
+        return not model.remote_host and is_model_name(model.name) and (configured is None or model.name in configured)
+
+    async def _card(self, model: WireModel) -> ModelCard:
+        """Capabilities come from the listing, the last listing while the digest is the same, or the description."""
+        card = model_card(model, self._settings.slots)
+        if model.capabilities is not None:
+            return card
         before = self._cards.get(card.name)
         if before is not None and before.digest == card.digest:
-            return before.capabilities
-        return tuple((await self._show(card.name)).capabilities or ("completion",))
+            return before
+        capabilities = tuple((await self._show(card.name)).capabilities or ("completion",))
+        return msgspec.structs.replace(card, capabilities=capabilities)
 
     def _announce(self, *, ready: bool) -> None:
         state = TargetState(
@@ -180,23 +196,26 @@ class OllamaUpstream:
 
     async def _ask(self, method: str, path: str, body: bytes | None, answer: type[AnswerT]) -> AnswerT:
         try:
-            return msgspec.json.decode(await self._outbound.fetch(method, path, body), type=answer)
+            return _decode(await self._outbound.fetch(method, path, body), answer)
         except OutboundRefused as refused:
             raise _refusal(refused) from None
         except OutboundFault as fault:
             raise UpstreamFailed(f"upstream_{fault}") from None
-        except msgspec.MsgspecError:
-            raise UpstreamFailed("upstream_not_ollama") from None
 
 
-def _decode(line: bytes) -> WireLine:
-    try:
-        decoded = msgspec.json.decode(line, type=WireLine)
-    except msgspec.MsgspecError:
-        raise UpstreamFailed("upstream_not_ollama") from None
+def _decode_line(line: bytes) -> WireLine:
+    decoded = _decode(line, WireLine)
     if decoded.error:
         raise UpstreamFailed("upstream_error_line")
     return decoded
+
+
+def _decode(data: bytes, kind: type[AnswerT]) -> AnswerT:
+    """`data` as a `kind`. Whatever a hostile server sends is its failure, its depth of brackets too."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        raise UpstreamFailed("upstream_not_ollama") from None
 
 
 def _refusal(refused: OutboundRefused) -> EngineError:

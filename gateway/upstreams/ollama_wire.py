@@ -1,14 +1,15 @@
 """Ollama's API as a client sees it: a Call as a request body, a line of its stream as Events.
 
-The body is an allowlist built from the typed Call; nothing a client sent travels by itself. Pure.
+The body is an allowlist built from the typed Call; nothing a client sent travels by itself. What the server
+answers is a stranger's: its numbers are bounded here, so that none of them can break a counter or a clock. Pure.
 """
 
 from base64 import b64encode
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from policies.call import (
     Call,
@@ -28,6 +29,10 @@ from policies.call import (
     Usage,
 )
 
+# Below 2**53 nothing is rounded on the way through JSON; as nanoseconds it is a hundred days.
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
+
 PATHS = {"chat": "/api/chat", "completion": "/api/generate", "embedding": "/api/embed"}
 
 
@@ -44,7 +49,7 @@ class WireToolCall(Struct):
 class WireLogprob(Struct):
     token: str
     logprob: float
-    bytes: list[int] | None = None
+    bytes: list[Byte] | None = None
     top_logprobs: list["WireLogprob"] | None = None
 
 
@@ -65,13 +70,13 @@ class WireLine(Struct):
     logprobs: list[WireLogprob] | None = None
     done: bool = False
     done_reason: str = "stop"
-    context: list[int] | None = None
+    context: list[Count] | None = None
     embeddings: list[list[float]] | None = None
-    load_duration: int = 0
-    prompt_eval_count: int = 0
-    prompt_eval_duration: int = 0
-    eval_count: int = 0
-    eval_duration: int = 0
+    load_duration: Count = 0
+    prompt_eval_count: Count = 0
+    prompt_eval_duration: Count = 0
+    eval_count: Count = 0
+    eval_duration: Count = 0
 
 
 class WireDetails(Struct):
@@ -80,14 +85,14 @@ class WireDetails(Struct):
     families: list[str] | None = None
     parameter_size: str = ""
     quantization_level: str = ""
-    context_length: int = 0
-    embedding_length: int = 0
+    context_length: Count = 0
+    embedding_length: Count = 0
 
 
 class WireModel(Struct):
     name: str
     digest: str = ""
-    size: int = 0
+    size: Count = 0
     modified_at: str = ""
     details: WireDetails = msgspec.field(default_factory=WireDetails)
     capabilities: list[str] | None = None

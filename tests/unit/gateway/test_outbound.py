@@ -1,5 +1,6 @@
 """The outbound client against a real server on loopback: statuses, redirects, bounds, cancellation."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,6 +20,13 @@ async def handler(request: web.Request) -> web.StreamResponse:
         return web.json_response({name.lower(): value for name, value in request.headers.items()})
     if request.path == "/big":
         return web.Response(body=b"x" * 5000)
+    if request.path == "/dripped":
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(5):
+            await response.write(b"part")
+            await asyncio.sleep(0.01)  # a segment of its own
+        return response
     if request.path == "/lines":
         response = web.StreamResponse()
         await response.prepare(request)
@@ -45,6 +53,10 @@ async def test_whole_answers(client: Outbound) -> None:
     with pytest.raises(OutboundRefused) as refused:
         await client.fetch("GET", "/teapot")
     assert (refused.value.status, refused.value.body) == (418, b"short and stout")
+
+
+async def test_an_answer_that_comes_in_pieces_is_whole(client: Outbound) -> None:
+    assert await client.fetch("GET", "/dripped") == b"part" * 5
 
 
 async def test_a_redirect_is_a_refusal(client: Outbound) -> None:

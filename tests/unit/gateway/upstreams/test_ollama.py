@@ -1,5 +1,6 @@
 """The Ollama adapter over a fake HTTP client: listing, streaming, and what its errors become."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ TAGS = {
     "models": [
         {"name": "m:latest", "digest": "sha256:aa", "size": 1, "modified_at": "2026-01-01T00:00:00Z"},
         {"name": "far:latest", "digest": "bb", "remote_host": "somewhere.example"},
+        {"name": "hf.co/someone/else:latest", "digest": "cc"},
+        {"name": "big:480b-cloud", "digest": "dd"},
     ]
 }
 SHOW = {"model_info": {"general.architecture": "llama"}, "template": "T", "capabilities": ["completion", "tools"]}
@@ -77,6 +80,13 @@ def upstream(outbound: FakeOutbound, **settings: Any) -> OllamaUpstream:
     return OllamaUpstream(UpstreamSettings(name="lab", kind="ollama", url="http://127.0.0.1:1", **settings), outbound)  # type: ignore[arg-type]
 
 
+async def listed(engine: OllamaUpstream, reports: Reports) -> None:
+    """Started, and the first listing over."""
+    await engine.start_up(reports)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def events(engine: OllamaUpstream, call: Call = CALL) -> list[Event]:
     prepared = await engine.prepare(call)
     async with engine.run("upstream:lab", prepared) as stream:
@@ -86,11 +96,11 @@ async def events(engine: OllamaUpstream, call: Call = CALL) -> list[Event]:
 async def test_models_are_listed_with_their_capabilities_and_never_from_a_cloud() -> None:
     outbound, reports = FakeOutbound(), Reports()
     engine = upstream(outbound)
-    await engine.start_up(reports)
+    await listed(engine, reports)
     [card] = engine.models()
     assert (card.name, card.capabilities, card.slots) == ("m:latest", ("completion", "tools"), 4)
-    [state] = reports.states
-    assert (state.ready, state.models) == (True, ("m:latest",))
+    assert [state.ready for state in reports.states] == [False, True]
+    assert reports.states[-1].models == ("m:latest",)
     assert (await engine.describe("m:latest")).template == "T"
     await engine.close()
     assert outbound.open == -1
@@ -99,7 +109,7 @@ async def test_models_are_listed_with_their_capabilities_and_never_from_a_cloud(
 async def test_a_configured_list_narrows() -> None:
     engine = upstream(FakeOutbound(), models=("other:latest",))
     reports = Reports()
-    await engine.start_up(reports)
+    await listed(engine, reports)
     assert engine.models() == ()
     assert reports.states[-1].ready is False
     await engine.close()
@@ -108,19 +118,19 @@ async def test_a_configured_list_narrows() -> None:
 async def test_an_upstream_that_is_away_is_a_lost_target_and_comes_back() -> None:
     outbound, reports = FakeOutbound(), Reports()
     outbound.fault = OutboundFault("ClientConnectorError")
-    engine = upstream(outbound, refresh_s=0.0)
-    await engine.start_up(reports)
-    assert [state.ready for state in reports.states] == [False]
+    engine = upstream(outbound)
+    await listed(engine, reports)
+    assert {state.ready for state in reports.states} == {False}
     outbound.fault = None
     await engine._refresh()
-    assert [state.ready for state in reports.states] == [False, True]
+    assert reports.states[-1].ready
     await engine.close()
 
 
 async def test_a_stream_is_translated_and_reported() -> None:
     outbound, reports = FakeOutbound(), Reports()
     engine = upstream(outbound)
-    await engine.start_up(reports)
+    await listed(engine, reports)
     outbound.stream = [
         b'{"message":{"content":"Par"},"done":false}',
         b'{"message":{"content":"is"},"done":true,"done_reason":"stop","prompt_eval_count":20,"eval_count":2}',
@@ -167,7 +177,23 @@ async def test_what_the_server_says_in_an_error_stays_here(fault: Exception, err
     assert "secret" not in getattr(caught.value, "text", "")
 
 
-@pytest.mark.parametrize("line", [b"", b"<html>", b'{"message":1}', b'{"error":"secret"}'])
+HOSTILE_LINES = {
+    "empty": b"",
+    "html": b"<html>",
+    "type": b'{"message":1}',
+    "error": b'{"error":"secret"}',
+    "negative": b'{"done":true,"eval_count":-5}',
+    "huge": b'{"done":true,"eval_duration":%d}' % 10**400,
+    "fraction": b'{"done":true,"prompt_eval_count":0.5}',
+    "overflow": b'{"embeddings":[[1e400]]}',
+    "surrogate": b'{"response":"\\ud800"}',
+    "no byte": b'{"logprobs":[{"token":"a","logprob":0,"bytes":[256]}]}',
+    "deep": b'{"message":{"tool_calls":[{"function":{"arguments":{"a":' + b"[" * 100_000,
+    "deep logprobs": b'{"logprobs":[' + b'{"token":"","logprob":0,"top_logprobs":[' * 5000,
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE_LINES.values(), ids=HOSTILE_LINES)
 async def test_lines_that_are_no_answer_fail_the_stream(line: bytes) -> None:
     outbound = FakeOutbound()
     outbound.stream = [line]
@@ -175,8 +201,32 @@ async def test_lines_that_are_no_answer_fail_the_stream(line: bytes) -> None:
         await events(upstream(outbound))
 
 
+async def test_a_listing_that_breaks_parsers_is_a_lost_target() -> None:
+    outbound, reports = FakeOutbound(), Reports()
+    outbound.answers["/api/tags"] = b'{"models":' + b"[" * 100_000
+    engine = upstream(outbound)
+    await engine.start_up(reports)
+    assert [state.ready for state in reports.states] == [False]
+    outbound.answers |= {"/api/tags": TAGS, "/api/show": b'{"model_info":{"a":' + b"[" * 100_000}
+    await engine._refresh()
+    assert [state.ready for state in reports.states] == [False]
+    await engine.close()
+
+
 async def test_a_server_that_is_no_ollama() -> None:
     outbound = FakeOutbound()
     outbound.answers["/api/show"] = b"<html>"
     with pytest.raises(UpstreamFailed, match="upstream_not_ollama"):
         await upstream(outbound).describe("m:latest")
+
+
+async def test_one_model_that_cannot_be_described_is_left_out_alone() -> None:
+    outbound = FakeOutbound()
+    outbound.answers["/api/tags"] = {
+        "models": [{"name": "a", "digest": "1"}, {"name": "b", "digest": "2", "capabilities": ["completion"]}]
+    }
+    outbound.answers["/api/show"] = b"<html>"
+    engine, reports = upstream(outbound), Reports()
+    await listed(engine, reports)
+    assert [card.name for card in engine.models()] == ["b"]
+    await engine.close()

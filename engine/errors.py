@@ -39,6 +39,12 @@ class DeadlineExceeded(EngineError):
     status = 504
 
 
+class ReaderTooSlow(EngineError):
+    """The caller reads slower than the model writes, beyond what is kept for it."""
+
+    status = 504
+
+
 class PrepareFailed(EngineError):
     """The template, the tokeniser or the grammar refused the input; `text` is public and ours."""
 

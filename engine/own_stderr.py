@@ -2,6 +2,9 @@
 
 import os
 import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
 
 
 def mute_libraries() -> None:
@@ -14,3 +17,10 @@ def mute_libraries() -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)
     os.close(silent)
+    sys.excepthook = _print_type_and_place
+
+
+def _print_type_and_place(kind: type[BaseException], _fault: BaseException, trace: TracebackType | None) -> None:
+    """The last words of a process that ends by a bug. Never the exception's text: it may quote a prompt."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
+    sys.stderr.write(f"ended by {kind.__name__} at {' < '.join(reversed(places))}\n")

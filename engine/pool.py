@@ -41,6 +41,7 @@ class Pool:
             else:
                 worker = WorkerLink(process, observer)
                 self._workers[worker.target] = worker
+                worker.introduce()
         for link in self._links():
             link.open()
 

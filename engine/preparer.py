@@ -21,9 +21,11 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import PrepareFailed
 from engine.frames import PROTOCOL_VERSION, PreparerHello
 from engine.own_stderr import mute_libraries
 from engine.walls import WallReport, first_wall
@@ -158,7 +160,7 @@ def words_of(vocabulary: "Vocabulary", template: str) -> "Words":
     from engine.preparing.special_text import find_markers  # noqa: PLC0415
 
     return Words(
-        tokenise=lambda text, special, bos: vocabulary.tokenize(text, special=special, bos=bos).tolist(),
+        tokenise=partial(_tokenise, vocabulary),
         size=vocabulary.size,
         bos_id=vocabulary.bos_id,
         bos_text=vocabulary.bos_text,
@@ -167,6 +169,16 @@ def words_of(vocabulary: "Vocabulary", template: str) -> "Words":
         longest_bytes=max((len(vocabulary.piece(i, special=True)) for i in range(vocabulary.size)), default=1) or 1,
         markers=find_markers(_pieces(vocabulary), template),
     )
+
+
+def _tokenise(vocabulary: "Vocabulary", text: str, special: bool, bos: bool) -> list[int]:
+    """The ids of `text`. Raises PrepareFailed for what llama.cpp cannot read."""
+    from engine.llama import LlamaFault  # noqa: PLC0415
+
+    try:
+        return vocabulary.tokenize(text, special=special, bos=bos).tolist()  # type: ignore[no-any-return]
+    except LlamaFault:
+        raise PrepareFailed("tokeniser_fault", "the input cannot be tokenised") from None
 
 
 def _pieces(vocabulary: "Vocabulary") -> Iterator[tuple[str, bool]]:

@@ -1,4 +1,4 @@
-"""A gateway's side of one preparer: questions out, answers matched by their id, within a deadline."""
+"""A gateway's side of one preparer: questions out one at a time, answers within a deadline."""
 
 import asyncio
 import itertools
@@ -10,11 +10,13 @@ from engine.frames import Describe, Failed, FrameError, PreparerHello
 from engine.interface import Prepared
 from engine.links.call_frames import prepare_frame, prepared_call, raise_failed
 from engine.links.channel import Channel, ChannelClosed
+from engine.links.turns import Turns
 from engine.plan import ProcessPlan
 from policies.call import Call, ModelDescription
 
 DEADLINE_SHARE = 1.5  # of the preparer's own limit, so that its clear answer comes before this blunt one
 
+PATIENCE_SHARE = 3.0  # of the same limit, for the wait in line: three hard questions of others
 RETURN_GRACE_S = 10.0  # a preparer that starts, or starts again, reads its vocabulary in one or two seconds
 
 Answer = frames.Ready | frames.Failed | frames.Description
@@ -28,6 +30,7 @@ class PreparerLink:
         self.capabilities: tuple[str, ...] | None = None
         self._channel = Channel(plan.socket, frames.PreparerAnswer, self)
         self._greeted = asyncio.Event()
+        self._turns = Turns()
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._ids = itertools.count(1)
 
@@ -41,7 +44,7 @@ class PreparerLink:
 
     async def prepare(self, call: Call) -> Prepared:
         """`call` made ready. Raises PrepareFailed, ContextTooLong, DeadlineExceeded, ModelNotReady."""
-        answer = await self._ask(lambda frame_id: prepare_frame(frame_id, call))
+        answer = await self._ask(call.cache_scope, lambda frame_id: prepare_frame(frame_id, call))
         if not isinstance(answer, frames.Ready):
             raise ModelNotReady("preparer_answer_mismatch")
         try:
@@ -51,7 +54,7 @@ class PreparerLink:
 
     async def describe(self) -> ModelDescription:
         """What the model file says of itself. Raises DeadlineExceeded, ModelNotReady."""
-        answer = await self._ask(lambda frame_id: Describe(id=frame_id))
+        answer = await self._ask("", lambda frame_id: Describe(id=frame_id))
         if not isinstance(answer, frames.Description):
             raise ModelNotReady("preparer_answer_mismatch")
         return ModelDescription(info=answer.info, template=answer.template)
@@ -82,8 +85,24 @@ class PreparerLink:
 
     # ---- inside
 
-    async def _ask(self, frame_for: Callable[[int], frames.Frame]) -> Answer:
+    async def _ask(self, lane: str, frame_for: Callable[[int], frames.Frame]) -> Answer:
+        """One question at a time, lanes in rotation. A caller who leaves keeps the preparer busy until it answers,
+
+        so the question's turn lasts until then, whoever still waits for it.
+        """
         await self._wait_for_preparer()
+        try:
+            await asyncio.wait_for(self._turns.take(lane), PATIENCE_SHARE * self.plan.timeout_s)
+        except TimeoutError:
+            raise DeadlineExceeded("prepare_line") from None
+        asking = asyncio.create_task(self._put(frame_for))
+        asking.add_done_callback(self._end_turn)
+        answer = await asyncio.shield(asking)
+        if isinstance(answer, Failed):
+            raise_failed(answer)
+        return answer
+
+    async def _put(self, frame_for: Callable[[int], frames.Frame]) -> Answer:
         frame_id = next(self._ids)
         try:
             self._channel.send(frame_for(frame_id))
@@ -91,14 +110,16 @@ class PreparerLink:
             raise ModelNotReady(f"preparer_{fault.reason}") from None
         self._asked[frame_id] = asyncio.get_running_loop().create_future()
         try:
-            answer = await asyncio.wait_for(self._asked[frame_id], DEADLINE_SHARE * self.plan.timeout_s)
+            return await asyncio.wait_for(self._asked[frame_id], DEADLINE_SHARE * self.plan.timeout_s)
         except TimeoutError:
             raise DeadlineExceeded("prepare_timeout") from None
         finally:
             del self._asked[frame_id]
-        if isinstance(answer, Failed):
-            raise_failed(answer)
-        return answer
+
+    def _end_turn(self, asking: "asyncio.Task[Answer]") -> None:
+        if not asking.cancelled():
+            asking.exception()  # heard, also when its caller has left
+        self._turns.give_back()
 
     async def _wait_for_preparer(self) -> None:
         """A preparer that is starting is waited for, as the queue waits for a worker that is."""

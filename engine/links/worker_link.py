@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from engine import frames
-from engine.errors import DeadlineExceeded, EngineError, SlotTaken, WorkerDied
+from engine.errors import EngineError, ReaderTooSlow, SlotTaken, WorkerDied
 from engine.frames import Cancel, Ended, FrameError, WorkerHello
 from engine.interface import Observer, Prepared, TargetState
 from engine.links.call_frames import last_events, start_frame, step_report, text_event
@@ -83,6 +83,10 @@ class WorkerLink:
         """Begin to connect."""
         self._channel.open()
 
+    def introduce(self) -> None:
+        """Make the worker known before it has loaded, so that its first requests wait instead of being refused."""
+        self._announce(self.plan.slots, ready=False)
+
     async def close(self) -> None:
         """End the connection; what still runs here ends with WorkerDied."""
         await self._channel.close()
@@ -145,7 +149,7 @@ class WorkerLink:
                 continue  # left or cut off; the worker had not read the Cancel yet
             if stream.full():
                 self._leave(output.id)
-                stream.cut(DeadlineExceeded("reader_too_slow"))
+                stream.cut(ReaderTooSlow("reader_too_slow"))
             else:
                 stream.put(text_event(output))
         for ended in step.ended:

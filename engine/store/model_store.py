@@ -39,6 +39,7 @@ from engine.store.store_fault import StoreFault, disk_fault
 from policies.call import ModelCard
 
 Progress = Callable[[int, int], None]
+BeforeEntry = Callable[[str, str], None]
 _PRIVATE_FOLDER = 0o700
 
 
@@ -133,18 +134,28 @@ class ModelStore:
 
     # ---- changing
 
-    def import_gguf(self, path: Path, name: str, progress: Progress | None = None, *, system: str = "") -> StoredModel:
+    def import_gguf(
+        self,
+        path: Path,
+        name: str,
+        progress: Progress | None = None,
+        *,
+        system: str = "",
+        before_entry: BeforeEntry = lambda _name, _digest: None,
+    ) -> StoredModel:
         """Copy the GGUF file at `path` into the store as `name`; `progress` gets bytes done and in all.
 
         `system` becomes the model's own system message, as SYSTEM of a Modelfile. The same file under the
         same name again changes nothing else. Raises StoreFault and leaves nothing behind when the file is no
         model, the name is taken by another model, or the disk is full.
+        `before_entry` is told name and file digest when the file is in place and has no name yet; what it
+        raises goes on to the caller, and nothing is left behind.
         """
         parsed = _parse(name)
         _check_source(path)
         with self._locked():
             written = write_blob(path, self._blobs, progress or (lambda _done, _total: None))
-            return self._enter(parsed, written, system)
+            return self._enter(parsed, written, system, before_entry)
 
     def remove(self, name: str) -> None:
         """Forget the model and delete the blobs that no other model uses. Raises StoreFault."""
@@ -158,12 +169,13 @@ class ModelStore:
 
     # ---- inside
 
-    def _enter(self, name: ModelName, written: Written, system: str) -> StoredModel:
+    def _enter(self, name: ModelName, written: Written, system: str, before_entry: BeforeEntry) -> StoredModel:
         """Write system message, config and manifest of a model whose blob is in place."""
         try:
             present = self._find_file(name)
             if present and self._model_digest(present) != written.digest:
                 raise StoreFault(f"{name.display} is another model already: 'corral models rm {name.display}' first")
+            before_entry(name.display, written.digest.removeprefix("sha256:"))
             config = self._add_blob(CONFIG_TYPE, write_config(written.header, written.digest))
             layers = [Layer(MODEL_LAYER, written.digest, written.size_bytes)]
             if system:
@@ -172,7 +184,7 @@ class ModelStore:
         except OSError as fault:
             self._drop_unused({written.digest})
             raise disk_fault(fault, self._path) from None
-        except StoreFault:
+        except BaseException:
             self._drop_unused({written.digest})
             raise
         return self._read(self._manifest_of(name))
@@ -224,7 +236,9 @@ class ModelStore:
     def _manifest_of(self, name: ModelName) -> Path:
         found = self._find_file(name)
         if found is None:
-            raise StoreFault(f"no model {name.display!r} in {self._path}: 'corral models list' shows what there is")
+            raise StoreFault(
+                f"no model {name.display!r} in {self._path}: 'corral models list' shows what there is", bad_input=True
+            )
         return found
 
     def _find_file(self, name: ModelName) -> Path | None:

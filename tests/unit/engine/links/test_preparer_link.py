@@ -33,15 +33,40 @@ async def scene(tmp_path: Path, **plan: Any) -> AsyncIterator[tuple[FakeProcess,
             await link.close()
 
 
-async def test_answers_find_their_questions_in_any_order(tmp_path: Path) -> None:
+async def test_questions_are_asked_one_at_a_time(tmp_path: Path) -> None:
     async with scene(tmp_path) as (preparer, link):
         first, second = asyncio.create_task(link.prepare(CALL)), asyncio.create_task(link.prepare(CALL))
-        asked = [await preparer.next(), await preparer.next()]
-        assert all(isinstance(frame, Prepare) and frame.messages == CALL.messages for frame in asked)
-        preparer.send(ready(asked[1].id, 2))
-        preparer.send(ready(asked[0].id, 1, 1))
+        asked = await preparer.next()
+        assert isinstance(asked, Prepare)
+        assert asked.messages == CALL.messages
+        assert preparer.received.empty()
+        preparer.send(ready(asked.id, 1, 1))
+        preparer.send(ready((await preparer.next()).id, 2))
         assert ((await first).prompt_ids, (await second).prompt_ids) == (((1, 1),), ((2,),))
         assert (await first).max_output_tokens == 7
+
+
+async def test_a_question_whose_caller_left_keeps_its_turn_until_it_is_answered(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (preparer, link):
+        left = asyncio.create_task(link.prepare(CALL))
+        asked = await preparer.next()
+        left.cancel()
+        patient = asyncio.create_task(link.prepare(CALL))
+        await asyncio.sleep(0)
+        assert preparer.received.empty()
+        preparer.send(ready(asked.id, 1))
+        preparer.send(ready((await preparer.next()).id, 2))
+        assert (await patient).prompt_ids == ((2,),)
+
+
+async def test_patience_in_line_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.links.preparer_link.PATIENCE_SHARE", 0.01)
+    async with scene(tmp_path) as (preparer, link):
+        asked = asyncio.create_task(link.prepare(CALL))
+        await preparer.next()
+        with pytest.raises(DeadlineExceeded, match="prepare_line"):
+            await link.prepare(CALL)
+        asked.cancel()
 
 
 async def test_what_the_model_says_of_itself(tmp_path: Path) -> None:

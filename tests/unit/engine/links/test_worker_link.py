@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine import frames
-from engine.errors import DeadlineExceeded, SlotTaken, WorkerDied
+from engine.errors import ReaderTooSlow, SlotTaken, WorkerDied
 from engine.frames import AskCounters, Cancel, Ended, Output, Start, WorkerRequest
 from engine.interface import Prepared
 from engine.links import worker_link
@@ -199,7 +199,7 @@ async def test_a_slow_reader_is_cut_off_and_the_others_go_on(tmp_path: Path, mon
             at.worker.send(step(text(slow_id, "x"), text(quick_id, str(number))))
             assert await anext(quick) == Text(str(number))
         assert await at.worker.next() == Cancel(id=slow_id)
-        with pytest.raises(DeadlineExceeded, match="reader_too_slow"):
+        with pytest.raises(ReaderTooSlow, match="reader_too_slow"):
             await anext(slow)
     assert await at.worker.next() == Cancel(id=quick_id)
     assert at.worker.received.empty()

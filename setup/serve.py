@@ -8,19 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-from setup.faults import SetupFault
+from setup.faults import FAILED, SetupFault
 from setup.install import complain
 from setup.model import MODEL, MODEL_NAME, MODEL_SYSTEM
 from setup.paste_lines import PasteLines
 from setup.places import CORRAL
-from setup.readiness import is_ready
 
 POLL_S = 0.2
 
 
 def main() -> int:
     """Serve until told to stop; returns the exit status of `corral serve`."""
-    home = Path(os.environ.get("CORRAL_HOME", ".corral")).absolute()
+    home = Path(os.environ.get("CORRAL_HOME") or ".corral").absolute()
     try:
         if not (home / "config.yaml").is_file():
             corral("init", home)
@@ -30,6 +29,8 @@ def main() -> int:
         return serve(home)
     except SetupFault as fault:
         return complain(str(fault), fault.status)
+    except OSError as fault:
+        return complain(f"{fault.filename or home}: {fault.strerror}", FAILED)
     except KeyboardInterrupt:
         return complain("interrupted; the same command goes on from here", 130)
 
@@ -66,18 +67,24 @@ def serve(home: Path) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, pass_on)
         for line in gateway.stdout or ():  # one line, when it accepts; the end, when it ends
-            where = json.loads(line)
-            wait_until_ready(gateway, where["url"], where["ca_file"], home)
+            wait_until_ready(gateway, json.loads(line)["url"], home)
     return _status(gateway.returncode)
 
 
-def wait_until_ready(gateway: subprocess.Popen[str], url: str, ca_file: str, home: Path) -> None:
+def wait_until_ready(gateway: subprocess.Popen[str], url: str, home: Path) -> None:
     """Show the lines once the gateway takes requests; show nothing when it ends before."""
     while gateway.poll() is None:
-        if is_ready(url, ca_file):
+        if is_ready(home):
             print(lines_to_paste(home, url), flush=True)
             return
         time.sleep(POLL_S)
+
+
+def is_ready(home: Path) -> bool:
+    """Whether the gateway says so itself; asked over the network, its certificate or allowlist could hide it."""
+    command: list[str | Path] = [CORRAL, "status", "--json", "--home", home]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ended.returncode == 0 and json.loads(ended.stdout)["ready"] is True
 
 
 def lines_to_paste(home: Path, url: str) -> str:

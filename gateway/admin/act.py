@@ -50,10 +50,14 @@ class ActContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an act answers, and its changes. A key's text stands in `result` and nowhere else."""
+    """What an act answers, its changes of keys, and what else it tells the log, each under its event.
+
+    A key's text stands in `result` and nowhere else.
+    """
 
     result: Json
     changes: tuple[KeyChange, ...] = ()
+    notes: tuple[tuple[str, Change], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ async def _record_changes(outcome: Outcome, arguments: Json, context: ActContext
         known = context.keys.get(change.after.id)
         told = audit_change(change.after, known, _text(arguments, "reason"), _text(arguments, "ticket"))
         await context.record(admin_record(change.event, context.stamp, context.actor, told, decision))
+    for event, note in outcome.notes:
+        await context.record(admin_record(event, context.stamp, context.actor, note, decision))
 
 
 async def _record_refusal(event: str, act: str, arguments: Json, context: ActContext, reason: str) -> None:

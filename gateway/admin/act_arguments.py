@@ -59,6 +59,13 @@ class ReviewKeys(Arguments, frozen=True, kw_only=True):
     next: Text = "90d"
 
 
+class ModelAct(Arguments, frozen=True, kw_only=True):
+    """A model's name and the SHA-256 of its file, 64 hex digits."""
+
+    name: Text
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
 class ListTeams(Arguments, frozen=True, kw_only=True):
     """Nothing of its own."""
 

@@ -5,6 +5,7 @@ from typing import Any
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.act_arguments import ListTeams, read_arguments
 from gateway.admin.key_acts import create_key, list_keys, review_keys, revoke_key, rotate_key
+from gateway.admin.model_acts import record_import, record_removal
 
 Json = dict[str, Any]
 
@@ -32,6 +33,8 @@ ACTS = {
     "keys.rotate": Act(rotate_key, "key.act_refused"),
     "keys.revoke": Act(revoke_key, "key.act_refused"),
     "keys.review": Act(review_keys, "key.act_refused"),
+    "models.import": Act(record_import, "model.act_refused"),
+    "models.remove": Act(record_removal, "model.act_refused"),
     "teams.list": Act(list_teams),
 }
 

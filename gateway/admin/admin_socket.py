@@ -143,8 +143,8 @@ def explain(fault: Refused) -> str:
         return f"the audit log cannot be written ({fault.reason}): nothing was changed; free space or make it writable"
     if isinstance(fault, PolicyUnavailable):
         return (
-            f"the key store refused the change ({fault.reason}): check its disk and try again; "
-            "a revocation holds until Corral is restarted"
+            f"the key store cannot be used ({fault.reason}): free space on its disk or give this user access, then "
+            "try again; a revocation holds until Corral is restarted"
         )
     return f"refused: {fault.reason}"
 

@@ -86,8 +86,13 @@ def _require_room(target: Path) -> None:
     if target.is_dir() and not any(target.iterdir()):
         return
     if target.exists() or target.is_symlink():
-        kind = "a Corral home" if Home(target).config.exists() else "not empty"
-        raise HomeNotMade(f"{target} is already {kind}: nothing was changed; move it away or name another --home")
+        raise HomeNotMade(f"{target} is {_kind(target)}: nothing was changed; move it away or name another --home")
+
+
+def _kind(target: Path) -> str:
+    if not target.is_dir():
+        return "a file or a dangling link"
+    return "already a Corral home" if Home(target).config.exists() else "not empty"
 
 
 def _fill(home: Home, plan: HomePlan) -> tuple[NewKey, KeyRecord]:

@@ -5,6 +5,7 @@ statuses of verify: 0 whole, 1 tampered, 2 gap by policy, 3 unreadable or bad in
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from msgspec import Struct, structs
 
 from gateway.audit.audit_files import HEAD_NAME, HeadMissing, is_chain, verify_chain
 from gateway.cli.audit_lines import Chains, one_line, read_record
-from gateway.cli.output import BAD_INPUT, CommandFault, emit
+from gateway.cli.output import BAD_INPUT, CommandFault, emit, say
 from gateway.homes.home import NoHome, open_home
 from policies.audit_chain import Fault, HeadBroken, Verdict
 
@@ -67,8 +68,9 @@ def run_tail(arguments: argparse.Namespace) -> int:
         for line in chains.latest(arguments.lines):
             _show(arguments, line)
         if arguments.follow:
-            for line in chains.follow():
-                _show(arguments, line)
+            with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+                for line in chains.follow():
+                    _show(arguments, line)
     except OSError as fault:
         raise CommandFault(f"cannot read the audit log: {fault}") from None
     return WHOLE
@@ -163,4 +165,4 @@ def _home_audit(home: Path) -> Path:
 def _show(arguments: argparse.Namespace, line: bytes) -> None:
     record = read_record(line)
     text = line.decode("ascii", "backslashreplace") if arguments.json else one_line(record)
-    print(text, flush=arguments.follow)
+    say(text)

@@ -85,7 +85,7 @@ def one_line(record: Record) -> str:
     """Time, stage, decision, team, key id, model, status, tokens, milliseconds; what is absent is left out."""
     actor, result = _part(record, "actor"), _part(record, "result")
     words = [
-        _text(record.get("ts"), 26),
+        _text(record.get("ts"), 27),
         _text(record.get("event")),
         _decision(_part(record, "decision")),
         _named("team", actor.get("team")),
@@ -97,7 +97,7 @@ def one_line(record: Record) -> str:
         _text(_part(record, "change").get("object")),
         _text(result.get("status")),
         _tokens(result),
-        _text(f"{result['dur_ms']}ms" if "dur_ms" in result else None),
+        _milliseconds(result.get("dur_ms")),
     ]
     return "  ".join(word for word in words if word)
 
@@ -123,6 +123,10 @@ def _tokens(result: Record) -> str:
     if "output_tokens" not in result:
         return ""
     return f"{_text(result.get('prompt_tokens', '?'))}+{_text(result['output_tokens'])} tokens"
+
+
+def _milliseconds(value: Any) -> str:
+    return f"{value:.1f}ms" if isinstance(value, int | float) else _text(value)
 
 
 def _text(value: Any, limit: int = 80) -> str:

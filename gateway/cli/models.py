@@ -9,6 +9,7 @@ from typing import Any
 from engine.store.model_details import shown_info
 from engine.store.model_store import ModelStore, StoredModel
 from engine.store.store_fault import StoreFault
+from gateway.cli.admin_client import call_act
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit, table
 from gateway.homes.home import open_home
 from policies.call import ModelCard
@@ -26,19 +27,32 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("name", metavar="NAME", help="MODEL or MODEL:TAG")
     importing.add_argument("--system", default="", metavar="TEXT", help="the model's own system message")
+    _add_why(importing)
     importing.set_defaults(run=import_model)
     group.add_parser("list", parents=[common], help="all models").set_defaults(run=list_models)
     for name, run, text in (("show", show_model, "one model"), ("rm", remove_model, "remove one model")):
         command = group.add_parser(name, parents=[common], help=text)
         command.add_argument("name", metavar="NAME")
         command.set_defaults(run=run)
+        _add_why(command)
+
+
+def _add_why(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--reason", default="", help="why, for the audit log")
+    command.add_argument("--ticket", default="", help="the ticket that asked for it, for the audit log")
 
 
 def import_model(arguments: argparse.Namespace) -> int:
     """Copy FILE into the store as NAME."""
     store = _store(arguments)
     try:
-        model = store.import_gguf(arguments.file, arguments.name, _Progress(arguments.json), system=arguments.system)
+        model = store.import_gguf(
+            arguments.file,
+            arguments.name,
+            _Progress(arguments.json),
+            system=arguments.system,
+            before_entry=lambda name, digest: _record(arguments, "models.import", name, digest),
+        )
         card = store.card(model)
     except StoreFault as fault:
         raise _fault(fault) from None
@@ -79,12 +93,21 @@ def show_model(arguments: argparse.Namespace) -> int:
 
 def remove_model(arguments: argparse.Namespace) -> int:
     """Remove the model and what no other model uses of it."""
+    store = _store(arguments)
     try:
-        _store(arguments).remove(arguments.name)
+        model = store.find(arguments.name)
+        _record(arguments, "models.remove", model.name.display, model.manifest.model.digest.removeprefix("sha256:"))
+        store.remove(arguments.name)
     except StoreFault as fault:
         raise _fault(fault) from None
     emit(arguments, {"removed": arguments.name}, f"removed {arguments.name}\n{NEXT_START}")
     return 0
+
+
+def _record(arguments: argparse.Namespace, act: str, name: str, digest: str) -> None:
+    """Have the log say it first. Raises CommandFault when it cannot; nothing is changed then."""
+    told = {"name": name, "digest": digest, "reason": arguments.reason, "ticket": arguments.ticket}
+    call_act(open_home(arguments.home), act, told)
 
 
 def _store(arguments: argparse.Namespace) -> ModelStore:

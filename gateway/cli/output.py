@@ -1,7 +1,9 @@
 """How commands answer: text for people, JSON with --json; one line on stderr for a fault."""
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,12 +22,35 @@ class CommandFault(Exception):
         self.status = status
 
 
+class ReaderGone(Exception):
+    """Nobody reads what the command says any more, as in `corral keys list | head -1`."""
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print `text` at once. Raises ReaderGone, or CommandFault when what stdout leads to takes no more."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise ReaderGone from None
+    except OSError as fault:
+        abandon_output()
+        raise CommandFault(f"cannot write to standard output: {fault.strerror}") from None
+
+
+def abandon_output() -> None:
+    """Let stdout lead nowhere, so that what is still buffered is no second fault when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError, ValueError):  # no descriptor: nothing is flushed into it either
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def emit(arguments: argparse.Namespace, data: Any, text: str) -> None:
     """Print `data` as JSON when --json was given, else `text`."""
     if arguments.json:
-        print(json.dumps(data, ensure_ascii=True, sort_keys=True))
+        say(json.dumps(data, ensure_ascii=True, sort_keys=True))
     elif text:
-        print(text)
+        say(text)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

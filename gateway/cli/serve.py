@@ -66,12 +66,13 @@ def _faults(site: "Site", policy: "Policy") -> list[str]:
     from gateway.supervision.startup_files import file_faults, parser_faults
 
     faults = parser_faults() + file_faults(site.home, site.config)
-    if not site.home.keys.is_file():
-        return faults + startup_faults(site.config, policy, has_key=False)
+    if faults:
+        # Whether there is a key cannot be said of a store that may be out of reach, nor of a disk that is full.
+        return faults + startup_faults(site.config, policy, has_key=True)
     try:
-        return faults + startup_faults(site.config, policy, has_key=_has_key(site.home.keys))
+        return startup_faults(site.config, policy, has_key=_has_key(site.home.keys))
     except CommandFault as fault:
-        return [*faults, str(fault)]
+        return [str(fault)]
 
 
 def _has_key(path: Path) -> bool:
@@ -82,7 +83,10 @@ def _has_key(path: Path) -> bool:
     try:
         store = KeyStore.open(path)
     except PolicyUnavailable as fault:
-        raise CommandFault(f"the key store {path} cannot be used ({fault.reason}): restore it from a backup") from None
+        raise CommandFault(
+            f"the key store {path} cannot be used ({fault.reason}): free space on its disk if that is full, "
+            "else restore it from a backup"
+        ) from None
     try:
         return any(record.state(time.time()) == "active" for record in store.records())
     finally:

@@ -27,7 +27,7 @@ def status(arguments: argparse.Namespace) -> int:
 def _text(found: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]] = [
         (each["target"], "ready" if each["ready"] else "away", f"{each['running']}/{each['slots']}")
-        for each in found["targets"]
+        for each in sorted(found["targets"], key=lambda each: str(each["target"]))
     ]
     head = [
         f"ready:   {'yes' if found['ready'] else 'no'}",

@@ -60,7 +60,7 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigFaults(f"{path}: is not there: run 'corral init', or name another file") from None
+        raise ConfigFaults(f"{path}: is not there: restore it, or name another file") from None
     except OSError as fault:
         raise ConfigFaults(f"{path}: cannot be read: {fault.strerror}: let Corral's user read it") from None
     if len(data) > MAX_FILE_BYTES:

@@ -96,13 +96,15 @@ class AuditSettings:
 class GatewaySettings:
     """The gateway process.
 
-    `processes` is how many run side by side. After SIGTERM it stays open `drain_notice_s` with readiness
+    `processes` is how many run side by side. `admin_group` names a Unix group whose members may use the
+    admin commands beside the owner and root. After SIGTERM it stays open `drain_notice_s` with readiness
     down, then finishes running streams within `drain_s`.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
 
     processes: int = 1
+    admin_group: str | None = None
     drain_notice_s: float = 2.0
     drain_s: float = 30.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class NoHome(Exception):
-    """There is no home here; the message says how to make one."""
+    """There is no home here, or none for this user; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,12 @@ class Home:
 
 
 def open_home(path: Path) -> Home:
-    """The home at `path`. Raises NoHome when `corral init` has not made it."""
+    """The home at `path`. Raises NoHome when `corral init` has not made it, or made it for another user."""
     home = Home(path.resolve())
-    if not home.config.is_file():
+    try:
+        made = home.config.is_file()
+    except PermissionError:
+        raise NoHome(f"{home.path} is closed to this user: run the command as the home's owner") from None
+    if not made:
         raise NoHome(f"no Corral home at {home.path}: run 'corral init' there, or set CORRAL_HOME")
     return home

@@ -57,5 +57,5 @@ def _lock(descriptor: int, folder: Path) -> None:
     except BlockingIOError:
         pid = os.read(descriptor, 32).decode("ascii", "replace").strip()
         raise RunFolderFault(
-            f"Corral already serves {folder.parent} (process {pid}): stop it first, or use another --home"
+            f"Corral already serves {folder.parent} (process {pid}): stop it with 'kill {pid}', or use another --home"
         ) from None

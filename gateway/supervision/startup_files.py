@@ -1,7 +1,13 @@
-"""What `corral serve` refuses to find on disk: missing TLS files, secrets that others can read, a slow parser."""
+"""What `corral serve` refuses to find on disk.
+
+TLS files that are missing or closed to it, secrets that others can read, folders it cannot write, no space, and a
+slow parser.
+"""
 
 import importlib.util
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +15,17 @@ from gateway.configuration.settings import Config
 from gateway.homes.home import Home
 
 C_PARSER = "aiohttp._http_parser"
+LEAST_FREE_BYTES = 1024 * 1024  # a few thousand records; with less, the first requests would already be refused
 
 
 def file_faults(home: Home, config: Config) -> list[str]:
     """All faults of the files that `config` and `home` name, one line each with its remedy."""
-    faults = [_missing("tls.certificate", path) for path in _certificates(home, config) if not path.is_file()]
+    faults = []
+    for path in _certificates(home, config):
+        faults += _unreadable("tls.certificate", path)
     for name, path in _secrets(home, config):
-        faults += [_missing(name, path)] if not path.is_file() else _readable_by_others(path)
-    return faults
+        faults += _unreadable(name, path) or _readable_by_others(path)
+    return faults + _unwritable(home) + _no_space(home)
 
 
 def parser_faults() -> list[str]:
@@ -45,8 +54,33 @@ def _some_tls(config: Config) -> bool:
     return not (config.public.unsafe_no_tls and config.admin.unsafe_no_tls)
 
 
-def _missing(name: str, path: Path) -> str:
-    return f"{name} is not there: {path} (restore it, or make a new home with 'corral init')"
+def _unreadable(name: str, path: Path) -> list[str]:
+    try:
+        there = stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return [f"{name} is in a folder that is closed to this user: {path}"]
+    except OSError:
+        there = False
+    if not there:
+        return [f"{name} is not there: {path} (restore it, or make a new home with 'corral init')"]
+    if not os.access(path, os.R_OK):
+        return [f"{name} cannot be read by this user: {path} (give it read access)"]
+    return []
+
+
+def _unwritable(home: Home) -> list[str]:
+    folders = [home.path, *(each for each in (home.audit, home.run) if each.is_dir())]
+    return [
+        f"{folder} cannot be written by this user: run 'chmod u+rwx {folder}' as its owner"
+        for folder in folders
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    ]
+
+
+def _no_space(home: Home) -> list[str]:
+    if shutil.disk_usage(home.path).free >= LEAST_FREE_BYTES:
+        return []
+    return [f"the disk of {home.path} is full: free space there, or nothing could be logged and so nothing served"]
 
 
 def _readable_by_others(path: Path) -> list[str]:

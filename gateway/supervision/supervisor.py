@@ -48,7 +48,8 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._told_to_replace)
 
     def _told_to_stop(self) -> None:
-        log.info("stopping", hurried=self._stop.is_set())
+        again = "running answers are cut" if self._stop.is_set() else "once more cuts the answers that still run"
+        log.info("stopping", note=again)
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()

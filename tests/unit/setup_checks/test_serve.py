@@ -20,29 +20,20 @@ case "$1 $2" in
 "init --home") mkdir "$home" && touch "$home/config.yaml" && echo {KEY} >"$home/first-key" ;;
 "models show") test -e "$home/model" ;;
 "models import") touch "$home/model" ;;
+"status --json")  # away, not ready, ready
+    echo >>"$home/polls"
+    case $(wc -l <"$home/polls") in 1) exit 1 ;; 2) echo '{{"ready": false}}' ;; *) echo '{{"ready": true}}' ;; esac ;;
 "serve --json")
     test ! -e "$home/fault" || {{ echo "corral: a fault in config.yaml" >&2; exit 2; }}
     exec {sys.executable} -S -c "$GATEWAY" "$home" ;;
 esac
 """
 FAKE_GATEWAY = """
-import http.server, json, pathlib, signal, sys, threading
-answers = [503, 503, 200]
-class Ready(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(answers.pop(0))
-        self.end_headers()
-    def log_message(self, *words):
-        pass
-server = http.server.HTTPServer(("127.0.0.1", 0), Ready)
-def stop(number, _):
-    (pathlib.Path(sys.argv[1]) / "stopped").write_text(signal.Signals(number).name)
-    threading.Thread(target=server.shutdown).start()
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, stop)
-print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "ca_file": "ca.pem"}), flush=True)
-server.serve_forever(poll_interval=0.01)
-server.server_close()
+import json, pathlib, signal, sys
+signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+print(json.dumps({"url": "https://127.0.0.1:8443", "ca_file": "ca.pem"}), flush=True)
+(pathlib.Path(sys.argv[1]) / "stopped").write_text(signal.Signals(signal.sigwait(signals)).name)
 """
 
 
@@ -111,6 +102,9 @@ def test_the_first_start_without_a_terminal(site: Site) -> None:
         "models show smollm2:135m",
         "models import",
         "serve",
+        "status",
+        "status",
+        "status",
     ]
 
 
@@ -128,7 +122,8 @@ def test_later_starts_make_another_key(site: Site, terminal: bool) -> None:
     assert KEY not in lines
     assert f"keys create --home {site.home} --team default --json |" in lines
     home = f"--home {site.home}"
-    assert site.asked()[4:] == [f"models show smollm2:135m {home}", f"serve --json {home}"]
+    later = site.asked()[7:]
+    assert later == [f"models show smollm2:135m {home}", f"serve --json {home}", f"status --json {home}"]
 
 
 @pytest.mark.parametrize(

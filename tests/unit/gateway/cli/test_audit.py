@@ -171,7 +171,7 @@ def test_tail_merges_the_chains_by_time(home: Path, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert [line[17:19] for line in lines] == ["36", "37", "38", "39"]
     assert lines[-1] == (
-        "1970-01-01T00:06:39.000000  request.completed  allow  team=default  key=abc  10.0.0.1  /api/chat"
+        "1970-01-01T00:06:39.000000Z  request.completed  allow  team=default  key=abc  10.0.0.1  /api/chat"
         "  smollm2:135m  200  12+7 tokens  41.5ms"
     )
 

@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import models
+from gateway.cli.main import main
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault
 from gateway.homes.home import NoHome
 from tests.unit.engine.tiny_gguf import model_bytes
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     path = tmp_path / "home"
-    path.mkdir()
-    (path / "config.yaml").write_text("")
+    assert main(["init", "--home", str(path)]) == 0
+    capsys.readouterr()
     (tmp_path / "m.gguf").write_bytes(model_bytes(general__evil=(8, "a\x1b]0;title\x07b")))
     return path
 
@@ -64,8 +65,8 @@ def test_faults_are_one_line_with_the_right_status(home: Path, tmp_path: Path) -
     for words, status in (
         (("import", str(tmp_path / "bad"), "x"), BAD_INPUT),
         (("import", str(tmp_path / "m.gguf"), "hf.co/a/b"), BAD_INPUT),
-        (("show", "none"), FAILED),
-        (("rm", "none"), FAILED),
+        (("show", "none"), BAD_INPUT),
+        (("rm", "none"), BAD_INPUT),
     ):
         with pytest.raises(CommandFault) as caught:
             run(home, *words)
@@ -99,3 +100,21 @@ def test_progress_is_for_terminals_and_large_files(
     progress(10, 10)
     models._Progress(quiet=True)(size, size)
     assert capsys.readouterr().err == ""
+
+
+def test_the_log_says_it_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(home, "import", str(home.parent / "m.gguf"), "tiny", "--reason", "wanted", "--ticket", "T-1")
+    run(home, "rm", "tiny")
+    log = max((home / "audit").glob("*/*.jsonl")).read_text()
+    told = [json.loads(line) for line in log.splitlines()]
+    assert [entry["event"] for entry in told[-2:]] == ["model.imported", "model.removed"]
+    assert told[-2]["change"]["object"] == "model:tiny:latest"
+    assert (told[-2]["change"]["reason"], told[-2]["change"]["ticket"]) == ("wanted", "T-1")
+
+    def refuse(*_: object) -> None:
+        raise CommandFault("the audit log cannot be written")
+
+    monkeypatch.setattr(models, "call_act", refuse)
+    with pytest.raises(CommandFault):
+        run(home, "import", str(home.parent / "m.gguf"), "tiny")
+    assert list((home / "models" / "blobs").iterdir()) == []

@@ -172,7 +172,7 @@ def test_trusted_proxies_are_networks_and_never_everyone() -> None:
 
 
 def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigFaults, match=r"is not there: run 'corral init'"):
+    with pytest.raises(ConfigFaults, match=r"is not there: restore it"):
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigFaults, match="cannot be read: Is a directory"):
         load_policy(tmp_path)

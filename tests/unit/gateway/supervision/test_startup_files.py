@@ -50,6 +50,44 @@ def test_missing_files_are_named(home: Home) -> None:
     assert f"the pepper is not there: {home.pepper}" in found
 
 
+def refuse_access(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:
+    """As for an ordinary user; root may open everything."""
+    monkeypatch.setattr(startup_files.os, "access", lambda path, _mode: path != closed)
+
+
+@pytest.mark.parametrize("name", ["pepper", "keys.db", "tls/server.key", "tls/server.pem"])
+def test_a_file_that_this_user_cannot_read_is_named(home: Home, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_access(monkeypatch, home.path / name)
+    (fault,) = file_faults(home, Config())
+    assert f"cannot be read by this user: {home.path / name}" in fault
+
+
+def test_a_key_in_a_closed_folder_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, really = home.tls / "server.key", Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path == closed:
+            raise PermissionError
+        return really(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert file_faults(home, Config()) == [f"tls.key is in a folder that is closed to this user: {closed}"]
+
+
+@pytest.mark.parametrize("name", ["", "audit", "run"])
+def test_a_folder_that_cannot_be_written_is_named(home: Home, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home.path / name).mkdir(exist_ok=True)
+    refuse_access(monkeypatch, home.path / name)
+    (fault,) = file_faults(home, Config())
+    assert fault.startswith(f"{home.path / name} cannot be written")
+
+
+def test_a_full_disk_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup_files, "LEAST_FREE_BYTES", 1 << 62)
+    (fault,) = file_faults(home, Config())
+    assert fault.startswith(f"the disk of {home.path} is full: free space")
+
+
 def test_without_tls_its_files_are_not_asked_for(home: Home) -> None:
     (home.tls / "server.pem").unlink()
     (home.tls / "server.key").unlink()

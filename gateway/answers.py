@@ -22,6 +22,7 @@ async def begin(exchange: Exchange, reply: Reply, renderer: Renderer) -> None:
     exchange.status = 200
     queue_ms = ("X-Queue-Wait-Ms", str(exchange.queued_ns // 1_000_000))
     await reply.start(200, [("Content-Type", renderer.content_type), queue_ms, *_common(exchange)])
+    exchange.streaming = True
 
 
 async def write(exchange: Exchange, reply: Reply, data: bytes) -> None:

@@ -7,6 +7,7 @@ cut, records are written, and only then the log closes.
 
 import asyncio
 import contextlib
+import grp
 import secrets
 import socket
 import ssl
@@ -18,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from engine.interface import Engine
+from engine.interface import Engine, TargetState
 from engine.plan_file import read_plan
 from engine.pool import Pool
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
@@ -53,7 +54,7 @@ from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
 from gateway.running import Running
 from gateway.upstreams.ollama import OllamaUpstream
-from policies.audit_record import Actor, system_record
+from policies.audit_record import Actor, Source, system_record
 from policies.errors import PolicyUnavailable
 from policies.guessing import Guessing
 from policies.networks import read_network
@@ -80,6 +81,10 @@ class Setting:
     sockets: dict[ListenerName, socket.socket]
 
 
+class UnknownGroup(Exception):
+    """config.yaml names a group that this machine does not have."""
+
+
 class App:
     """The running parts of one gateway process."""
 
@@ -92,10 +97,12 @@ class App:
         self.running = Running()
         self.metrics = Metrics()
         self._pool = _open_pool(setting.home)
-        self.dispatcher = Dispatcher(_engines(setting, self._pool), self._clock, self.metrics.step)
+        self.dispatcher = Dispatcher(
+            _engines(setting, self._pool), self._clock, self.metrics.step, self._target_changed
+        )
         self.gate = self._make_gate()
         self._listeners: dict[ListenerName, Listener] = {}
-        self._admin_socket = AdminSocket(setting.home.admin_socket, self._act)
+        self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=_gid(setting.config))
         self._housekeeping: asyncio.Task[None] | None = None
         keys.subscribe(self.running.revoked)
 
@@ -138,7 +145,8 @@ class App:
 
     def ready(self) -> bool:
         """True while new requests are welcome, can be served, and can be recorded."""
-        return not self._draining and self._audit_log.available and self.dispatcher.ready()
+        keeping = self._housekeeping is not None and not self._housekeeping.done()
+        return keeping and not self._draining and self._audit_log.available and self.dispatcher.ready()
 
     # ---- parts
 
@@ -178,8 +186,8 @@ class App:
         async def serve(incoming: Incoming, reply: Reply) -> None:
             await handle(self.gate, incoming, reply)
 
-        def on_framing_error(peer: str, reason: str) -> None:
-            self.gate.audit.rejected_later(peer, name, reason)
+        def on_framing_error(peer: str, reason: str, request_id: str) -> None:
+            self.gate.audit.rejected_later(Source(peer=peer, listener=name), reason, request_id)
 
         context = None if settings.unsafe_no_tls else self._tls_context()
         return Listener(
@@ -204,6 +212,11 @@ class App:
                 self.gate.audit.noted_later("first_key.deleted", {"key_id": principal.key_id})
         except OSError as fault:
             log.error("first_key_not_deleted", path=str(self._setting.home.first_key), cause=fault.strerror)
+
+    def _target_changed(self, state: TargetState) -> None:
+        event = "target.ready" if state.ready else "target.lost"
+        details: dict[str, str | int | float | bool] = {"target": state.target, "slots": state.slots}
+        self.gate.audit.noted_later(event, details)
 
     async def _metrics_page(self) -> bytes:
         counters = await self._pool.counters() if self._pool is not None else {}
@@ -243,9 +256,10 @@ class App:
         )
 
     async def _keep_house(self) -> None:
-        """Hear of keys that other processes changed, and write down when keys were used."""
+        """Hear of keys that other processes changed, write down when keys were used, see whether the log is back."""
         while True:
             await asyncio.sleep(KEY_STORE_REFRESH_S)
+            self._audit_log.try_again()
             try:
                 self._keys.refresh()
                 self._keys.flush()
@@ -278,6 +292,17 @@ async def opened(setting: Setting) -> AsyncIterator[App]:
     finally:
         await audit_log.close()
         place.close()
+
+
+def _gid(config: Config) -> int | None:
+    """The admin group's id. Raises UnknownGroup."""
+    name = config.gateway.admin_group
+    if name is None:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise UnknownGroup(f"gateway.admin_group: no group is called {name!r}: make it, or name another") from None
 
 
 def _open_pool(home: Home) -> Pool | None:

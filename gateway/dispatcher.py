@@ -20,23 +20,25 @@ TICK_S = 0.25
 """How often expiries are looked for; a waiter learns of its end at most this much late."""
 
 OnStep = Callable[[str, StepReport], None]
+OnDispatch = Callable[[str], None]
+OnTarget = Callable[[TargetState], None]
 
 
 class Admission:
     """A request's right to run, for as long as its `admit` context lasts."""
 
-    def __init__(self, dispatcher: "Dispatcher", ticket: Ticket, prepared: Prepared) -> None:
+    def __init__(self, dispatcher: "Dispatcher", ticket: Ticket, prepared: Prepared, on_dispatch: OnDispatch) -> None:
         self._dispatcher = dispatcher
         self._prepared = prepared
         self.ticket = ticket
+        self._on_dispatch = on_dispatch
         self.target = ""
-        self.dispatched_s = 0.0
         self.finished = False
 
     async def wait(self) -> None:
         """Wait for a target. Raises Overloaded or NoCapacity when the queue turns the request away."""
         self.target = await self._dispatcher.turn_of(self.ticket)
-        self.dispatched_s = self._dispatcher.now_s()
+        self._on_dispatch(self.target)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """The engine's events; goes back to the queue, at its place, when the target had no slot."""
@@ -53,14 +55,22 @@ class Admission:
 
 
 class Dispatcher:
-    """See the head of the module. `on_step` hears every step report (metrics)."""
+    """See the head of the module. `on_step` hears every step report, `on_target` every change of a target."""
 
-    def __init__(self, engines: Sequence[Engine], clock: Clock, on_step: OnStep | None = None) -> None:
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        clock: Clock,
+        on_step: OnStep = lambda _target, _report: None,
+        on_target: OnTarget = lambda _state: None,
+    ) -> None:
         self.engines = tuple(engines)
         self._clock = clock
         self._on_step = on_step
+        self._on_target = on_target
         self._queue = Queue()
         self._engine_of: dict[str, Engine] = {}
+        self._makes_text: dict[str, bool] = {}
         self._turns: dict[int, asyncio.Future[str]] = {}
         self._ids = itertools.count(1)
         self._ticker: asyncio.Task[None] | None = None
@@ -84,9 +94,12 @@ class Dispatcher:
             await engine.close()
 
     @contextlib.asynccontextmanager
-    async def admit(self, prepared: Prepared, team: str, bounds: Bounds, max_wait_s: float) -> AsyncIterator[Admission]:
+    async def admit(
+        self, prepared: Prepared, team: str, bounds: Bounds, max_wait_s: float, on_dispatch: OnDispatch
+    ) -> AsyncIterator[Admission]:
         """Queue a prepared call, wait for its turn, and hold its slot until the context ends.
 
+        `on_dispatch` is called with the target at each dispatch: again after a slot that was taken.
         Raises Overloaded when too many wait or `max_wait_s` is over, NoCapacity when no target lives.
         """
         call = prepared.call
@@ -99,7 +112,7 @@ class Dispatcher:
             arrived_s=now_s,
             expires_s=now_s + max_wait_s,
         )
-        admission = Admission(self, ticket, prepared)
+        admission = Admission(self, ticket, prepared, on_dispatch)
         self._turns[ticket.id] = asyncio.get_running_loop().create_future()
         try:
             self._carry_out(self._queue.arrived(ticket, bounds, now_s))
@@ -132,15 +145,19 @@ class Dispatcher:
         return self._queue.targets()
 
     def ready(self) -> bool:
-        """True when at least one target can take work."""
-        return any(target.ready for target in self._queue.targets())
+        """True when a target can take work that makes text, or any work where no target ever makes text."""
+        return any(self._makes_text.get(each.id) for each in self._queue.targets() if each.ready) or (
+            not any(self._makes_text.values()) and any(each.ready for each in self._queue.targets())
+        )
 
     # ---- reports of the engines
 
     def target_changed(self, engine: Engine, state: TargetState) -> None:
         """An engine announced a target, ready or lost."""
         self._engine_of[state.target] = engine
-        pools = _pools(state)
+        self._makes_text[state.target] = state.kinds != ("embedding",)
+        self._on_target(state)
+        pools = self._own_pools(engine, state)
         if state.ready:
             self._carry_out(self._queue.target_ready(state.target, pools, state.slots, self.now_s()))
         else:
@@ -148,11 +165,20 @@ class Dispatcher:
 
     def step_reported(self, target: str, report: StepReport) -> None:
         """A target finished a step."""
-        if self._on_step is not None:
-            self._on_step(target, report)
+        self._on_step(target, report)
         self._carry_out(self._queue.step_report(target, report.busy_slots, self.now_s()))
 
     # ---- inside
+
+    def _own_pools(self, engine: Engine, state: TargetState) -> list[PoolKey]:
+        """The pools of a target: only for models that no earlier engine has.
+
+        A call is prepared, described and recorded as the first engine's model; another engine that lists the
+        same name must not get its prompts.
+        """
+        earlier = self.engines[: self.engines.index(engine)]
+        taken = {card.name.lower() for other in earlier for card in other.models()}
+        return [(model, kind) for model in state.models if model.lower() not in taken for kind in state.kinds]
 
     async def _tick(self) -> None:
         while True:
@@ -182,10 +208,6 @@ class _Reports:
 
     def step_reported(self, target: str, report: StepReport) -> None:
         self._dispatcher.step_reported(target, report)
-
-
-def _pools(state: TargetState) -> list[PoolKey]:
-    return [(model, kind) for model in state.models for kind in state.kinds]
 
 
 def _forget(turn: asyncio.Future[str]) -> None:

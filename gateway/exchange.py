@@ -4,13 +4,14 @@ The flow writes each step's evidence here as it is proven; the audit records are
 `gateway.request_audit`. Nothing here is a prompt, a header or a key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from engine.errors import EngineError
 from gateway.clock import Clock
 from gateway.dialects.contract import Renderer
 from gateway.incoming import Incoming, ListenerName, TlsFacts
 from gateway.request_id import new_request_id
-from gateway.routes import Match
+from gateway.routes import Match, dialect_of
 from policies.call import Embedded, Event, Final, ModelCard, Reasoning, Text, ToolCalled, Usage
 from policies.errors import Refused
 from policies.networks import Address
@@ -29,27 +30,29 @@ class Exchange:
         self.listener: ListenerName = incoming.listener
         self.peer = incoming.peer
         self.tls: TlsFacts | None = incoming.tls
+        self.dialect = dialect_of(incoming.target)
         self.match: Match | None = None
         self.client: Address | None = None
         self.principal: Principal | None = None
+        self.shown_key_id = ""
+        self.authorized = False
+        self.params: Mapping[str, int | float | bool | None] = {}
         self.model: ModelCard | None = None
         self.target = ""
         self.dispatched_ns = 0
         self.queued_ns = 0
         self.first_event_ns = 0
+        self.prompt_tokens = 0
         self.usage = Usage()
         self.finish = ""
         self.bytes_in = 0
         self.bytes_out = 0
         self.status = 0
         self.renderer: Renderer | None = None
-        self.cut: Refused | None = None
+        self.streaming = False
+        """A stream has begun and its last words are still to come: only then can an error travel inside it."""
+        self.cut: Refused | EngineError | None = None
         self.stop: Callable[[], object] = lambda: None
-
-    @property
-    def dialect(self) -> str:
-        """The dialect to answer in, also before a route is known."""
-        return self.match.dialect if self.match else "ollama"
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since arrival, on the monotonic clock."""
@@ -62,15 +65,26 @@ class Exchange:
         self.queued_ns = self.elapsed_ns()
 
     def note(self, event: Event) -> None:
-        """Take from an engine's event what the log needs: times and counts, never text."""
+        """Take from an engine's event what the log needs: times and counts, never text.
+
+        Until the engine's own counts come with its last event, each piece of text counts as one token, so that
+        a request that is cut off leaves a record of what it had.
+        """
         if isinstance(event, Text | Reasoning | ToolCalled | Embedded) and not self.first_event_ns:
             self.first_event_ns = self.elapsed_ns()
+        if isinstance(event, Text | Reasoning):
+            output_tokens = self.usage.output_tokens + 1
+            self.usage = Usage(prompt_tokens=self.prompt_tokens, output_tokens=output_tokens)
         if isinstance(event, Final):
             self.usage = event.usage
             self.finish = event.reason
 
-    def cut_off(self, cause: Refused) -> None:
-        """End the request from outside (revoked key, drain): its stream ends with `cause`."""
+    def cut_off(self, cause: Refused | EngineError) -> None:
+        """End the request from outside (revoked key, drain, time limit): its stream ends with `cause`."""
         if self.cut is None:
             self.cut = cause
             self.stop()
+
+    def being_refused(self) -> None:
+        """The request ends anyway: what would end it from outside must not keep its answer from the caller."""
+        self.stop = lambda: None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from engine.interface import Prepared
+from gateway.call_params import call_params
 from gateway.catalogue import Catalogue
 from gateway.clock import Clock
 from gateway.dialects.capabilities import check_capabilities
@@ -56,6 +57,7 @@ class Gate:
         """
         exchange.model = card = authorize_model(grant, call.model, self.catalogue.find)
         check_capabilities(call, card)
+        exchange.params = call_params(call)
         cap = grant.team.max_output_tokens
         return structs.replace(
             call,
@@ -77,7 +79,9 @@ class Gate:
         finally:
             await self.store.settle(reservation)
 
-    def admitted(self, prepared: Prepared, grant: Grant) -> contextlib.AbstractAsyncContextManager[Admission]:
-        """Step 11: a place in the queue within the policy's bounds, then a slot."""
+    def admitted(
+        self, prepared: Prepared, grant: Grant, on_dispatch: Callable[[str], None]
+    ) -> contextlib.AbstractAsyncContextManager[Admission]:
+        """Step 11: a place in the queue within the policy's bounds, then a slot; `on_dispatch` hears of each."""
         bounds = Bounds(total=self.policy.max_queued, team=grant.team.max_queued)
-        return self.dispatcher.admit(prepared, grant.principal.team, bounds, grant.team.max_wait_s)
+        return self.dispatcher.admit(prepared, grant.principal.team, bounds, grant.team.max_wait_s, on_dispatch)

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
 from policies.credential import Credential
-from policies.errors import NotAuthenticated, NotAuthorized
+from policies.errors import NotAuthenticated
 from policies.guessing import GuessAllowance, Guessing
 from policies.networks import Address
-from policies.policy import Limits, Policy
 from policies.principal import Principal, verify_api_key
 
 
@@ -25,25 +24,14 @@ class Identity:
         """What this client's network has left to guess."""
         return self.guessing.read(client, self._clock.mono_ns() / 1e9)
 
-    def verify(self, credential: Credential, client: Address, allowance: GuessAllowance) -> Principal:
+    def verify(self, credential: Credential, allowance: GuessAllowance) -> Principal:
         """The principal behind `credential`.
 
-        Raises NotAuthenticated, or RateLimited in its place when the client's network guessed too
-        often, and AddressNotAllowed when the key may not be used from `client`.
+        Raises NotAuthenticated, or RateLimited in its place when the client's network guessed too often.
         """
         now_s = self._clock.unix_ns() / 1e9
         try:
-            principal = verify_api_key(credential, self._keys.get, self._peppers, now_s)
+            return verify_api_key(credential, self._keys.get, self._peppers, now_s)
         except NotAuthenticated:
             self.guessing.charge_failure(allowance, self._clock.mono_ns() / 1e9)
             raise
-        principal.networks.require(client, "key_network")
-        return principal
-
-
-def limits_of(principal: Principal, policy: Policy) -> Limits:
-    """The limits of the principal's team. Raises NotAuthorized when the policy has no such team."""
-    team = policy.teams.get(principal.team)
-    if team is None:
-        raise NotAuthorized("team_not_in_policy")
-    return team.limits

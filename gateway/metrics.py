@@ -57,7 +57,8 @@ class Metrics:
         if exchange.target and exchange.model:
             model, usage = exchange.model.name, exchange.usage
             self._queue_wait.labels(team).observe(exchange.queued_ns / 1e9)
-            self._first_event.labels(model).observe(exchange.first_event_ns / 1e9)
+            if exchange.first_event_ns:
+                self._first_event.labels(model).observe(exchange.first_event_ns / 1e9)
             self._tokens.labels(team, model, "prompt").inc(usage.prompt_tokens)
             self._tokens.labels(team, model, "cached").inc(usage.cached_tokens)
             self._tokens.labels(team, model, "output").inc(usage.output_tokens)

@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from engine.plan import PlanFault
-from gateway.app import Setting, opened
+from gateway.app import Setting, UnknownGroup, opened
 from gateway.audit.audit_log import AuditNotOpened
 from gateway.audit.audit_place import NoPlace
 from gateway.configuration.config import ConfigFaults, load_config, parse_policy, policy_hash, read_file
@@ -28,7 +28,7 @@ from gateway.http.tls_context import TlsFault
 from gateway.incoming import ListenerName
 from gateway.keys.pepper import UnfitPepper
 from gateway.logs import configure_logs
-from policies.errors import PolicyUnavailable
+from policies.errors import AuditUnavailable, PolicyUnavailable
 
 BAD_INPUT = 2
 HOME_WAIT_S = 5.0
@@ -36,6 +36,7 @@ HOME_WAIT_S = 5.0
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 FAULTS = (
     ConfigFaults,
+    UnknownGroup,
     PlanFault,
     NoPlace,
     AuditNotOpened,
@@ -60,8 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     except FAULTS as fault:
         print(f"corral: {fault}", file=sys.stderr)  # noqa: T201 (before there is a log, to who started us)
         return BAD_INPUT
-    except PolicyUnavailable as fault:
-        print(f"corral: the key store cannot be used: {fault.reason}", file=sys.stderr)  # noqa: T201
+    except (AuditUnavailable, PolicyUnavailable) as fault:
+        what = "the audit log cannot be written" if isinstance(fault, AuditUnavailable) else "the key store is unusable"
+        print(f"corral: {what} ({fault.reason}): look at its disk and its owner", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
 
 

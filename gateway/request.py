@@ -17,12 +17,12 @@ from gateway.answers import begin, send, write
 from gateway.dialects.contract import Answer, Asked, Loaded, Renderer, Report, Started, Wish
 from gateway.exchange import Exchange
 from gateway.gate import Gate
-from gateway.http.edge import check_edge
-from gateway.identity import limits_of
+from gateway.http.edge import check_edge, demand_identity
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object
 from gateway.routes import Found
-from policies.authorization import Grant, authorize_model, authorize_scope, visible_models
+from gateway.time_limit import cut_when_silent, ended_by_time
+from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
 from policies.client_address import client_address
 from policies.credential import read_credential
@@ -67,23 +67,29 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
         return await send(exchange, reply, await read_open(gate, exchange, incoming, opened))
     allowance = gate.identity.allowance(client)  # (3)
     credential = read_credential(incoming.headers)  # (4)
-    exchange.principal = principal = gate.identity.verify(credential, client, allowance)  # (5)
-    limits = limits_of(principal, policy)
-    await gate.store.take(rate_claims(principal, limits), gate.clock.mono_ns())  # (6)
+    exchange.principal = principal = gate.identity.verify(credential, allowance)  # (5)
+    principal.networks.require(client, "key_network")
+    team = team_of(principal, policy)
+    await gate.store.take(rate_claims(principal, team.limits), gate.clock.mono_ns())  # (6)
     found = match.required()
     wish = await read_wish(gate, exchange, incoming, found)  # (7)
-    grant = authorize_scope(principal, found.route.scope, client, policy)  # (8)
+    grant = authorize_scope(principal, team, found.route.scope, client)  # (8)
     gate.accepted(principal)
     if not isinstance(wish, Asked):
         return await send_answer(gate, exchange, reply, grant, wish)
     call = gate.authorize_call(grant, wish.call, exchange)
     prepared = await gate.prepare(call)  # (9)
-    async with gate.reserved(concurrency_claims(principal, limits)):  # (10)
+    exchange.prompt_tokens = prepared.prompt_tokens
+    async with gate.reserved(concurrency_claims(principal, team.limits)):  # (10)
         await gate.audit.authorized(exchange)
-        async with gate.admitted(prepared, grant) as admission:  # (11)
-            exchange.dispatched(admission.target)
-            async with aclosing(admission.events()) as events:
-                await stream(gate, exchange, reply, wish.renderer, events)  # (12)
+        async with gate.admitted(prepared, grant, exchange.dispatched) as admission:  # (11)
+            limit_s = team.max_answer_s
+            with cut_when_silent(exchange, limit_s):
+                async with aclosing(admission.events()) as events:
+                    timed = ended_by_time(
+                        events, limit_s=limit_s, prompt_tokens=prepared.prompt_tokens, clock=gate.clock
+                    )
+                    await stream(gate, exchange, reply, wish.renderer, timed)  # (12)
     return None
 
 
@@ -92,6 +98,7 @@ async def read_wish(gate: Gate, exchange: Exchange, incoming: Incoming, found: F
     route = found.route
     if not route.body_limit_bytes:
         return route.read(None, found.model)
+    demand_identity(incoming.headers)
     limit_bytes = min(route.body_limit_bytes, gate.body_limit_bytes)
     body = await incoming.read_body(limit_bytes, gate.body_timeout_s)
     exchange.bytes_in = len(body)
@@ -157,6 +164,7 @@ async def stream(
         return await send(exchange, reply, Answer(status=200, body=last, content_type=renderer.content_type))
     if not reply.started:
         await begin(exchange, reply, renderer)
+    exchange.streaming = False
     await write(exchange, reply, last)
     await reply.end()
     return None
@@ -176,7 +184,12 @@ def last_words(exchange: Exchange, error: Refused | EngineError | None) -> bytes
 
 
 async def refuse(gate: Gate, exchange: Exchange, reply: Reply, error: Refused | EngineError | None) -> None:
-    """Record the refusal, then tell it: as the reply, or inside the stream that has begun."""
+    """Record the refusal, then tell it: as the reply, or inside the stream that has begun.
+
+    A whole answer, or a stream's last bytes, cut on their way out leave no place to tell it; the listener
+    closes the connection after an answer that was not ended.
+    """
+    exchange.being_refused()
     if not reply.started:
         exchange.status = answer_to(gate, exchange, error).status
     try:
@@ -184,8 +197,8 @@ async def refuse(gate: Gate, exchange: Exchange, reply: Reply, error: Refused | 
     except AuditUnavailable as unrecorded:
         error = unrecorded
     with contextlib.suppress(ClientGone):
-        if reply.started:
+        if not reply.started:
+            await send(exchange, reply, answer_to(gate, exchange, error))
+        elif exchange.streaming:
             await write(exchange, reply, last_words(exchange, error))
             await reply.end()
-        else:
-            await send(exchange, reply, answer_to(gate, exchange, error))

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from engine.errors import EngineError
 from gateway.exchange import Exchange
-from gateway.incoming import ListenerName
 from policies.audit_record import (
     Action,
     Actor,
@@ -50,6 +49,10 @@ ERROR_EVENTS: tuple[tuple[type[Exception], str, DecisionEffect], ...] = (
 """Error -> event and effect; the first row that fits decides."""
 
 
+CLIENT_CLOSED_REQUEST = 499
+"""What logs call the end of a request whose client left (api-and-threats.md, section 1.24)."""
+
+
 class Log(Protocol):
     """What is needed of the audit log: `record` returns when the entry is durable."""
 
@@ -67,6 +70,7 @@ class RequestAudit:
 
     async def authorized(self, exchange: Exchange) -> None:
         """The request may be queued and run; durable before it is."""
+        exchange.authorized = True
         await self._record("request.authorized", exchange, "allow")
 
     async def completed(self, exchange: Exchange) -> None:
@@ -75,6 +79,8 @@ class RequestAudit:
 
     async def refused(self, exchange: Exchange, error: Refused | EngineError | None, *, started: bool) -> None:
         """The request was refused, failed, or cut off after its answer had `started`; None is a bug of ours."""
+        if isinstance(error, NotAuthenticated):
+            exchange.shown_key_id = error.key_id
         event, effect = _event_of(error)
         if started and isinstance(error, Refused):
             event = "request.cut"
@@ -83,13 +89,15 @@ class RequestAudit:
 
     def aborted_later(self, exchange: Exchange) -> None:
         """The caller went away. Written in the background: there is nobody left to tell."""
-        reason = "client_gone"
-        self._later(self._record("request.aborted", exchange, "allow", reason=reason, result=_result(exchange)))
+        exchange.status = CLIENT_CLOSED_REQUEST
+        effect: DecisionEffect = "allow" if exchange.authorized else "error"
+        result = _result(exchange)
+        self._later(self._record("request.aborted", exchange, effect, reason="client_gone", result=result))
 
-    def rejected_later(self, peer: str, listener: ListenerName, reason: str) -> None:
+    def rejected_later(self, source: Source, reason: str, request_id: str) -> None:
         """The parser refused a message before there was a request; its fixed answer is on its way."""
         decision = Decision(effect="deny", reason=reason, policy_hash=self._policy_hash)
-        facts = RequestFacts(request_id="", source=Source(peer=peer, listener=listener))
+        facts = RequestFacts(request_id=request_id, source=source)
         self._later(self._log.record(request_record("request.rejected", self._stamp(), facts, decision)))
 
     def noted_later(self, event: str, details: dict[str, str | int | float | bool]) -> None:
@@ -98,7 +106,7 @@ class RequestAudit:
 
     async def close(self) -> None:
         """Wait for the records of callers who went away."""
-        await asyncio.gather(*self._pending)
+        await asyncio.gather(*self._pending, return_exceptions=True)
 
     def _later(self, recording: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(_quietly(recording))
@@ -139,13 +147,14 @@ def _facts(exchange: Exchange) -> RequestFacts:
             sni=tls.server_name if tls else "",
         ),
         action=_action(exchange),
+        params=exchange.params,
     )
 
 
 def _actor(exchange: Exchange) -> Actor:
     principal = exchange.principal
     if principal is None:
-        return Actor()
+        return Actor(key_id=exchange.shown_key_id)
     return Actor(kind="key", name=principal.owner, team=principal.team, key_id=principal.key_id, method=principal.kind)
 
 

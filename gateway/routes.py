@@ -2,7 +2,7 @@
 
 The decision who may call is made on the `Route` found here, never on a path string afterwards
 (LiteLLM CVE-2026-49468, vLLM CVE-2026-48746: routes taken from a URL that the Host header shaped).
-An unknown path still has a dialect, so that a caller without a key reads the same 401 there.
+An unknown path still has a dialect, so that a caller without a key reads the same 401 there as elsewhere.
 """
 
 from urllib.parse import unquote
@@ -25,7 +25,6 @@ class Found(Struct, frozen=True):
 class Match(Struct, frozen=True, kw_only=True):
     """What a path and method led to. `found` None: no such path, or not by this method (`allowed`)."""
 
-    dialect: str
     found: Found | None = None
     allowed: tuple[str, ...] = ()
 
@@ -63,11 +62,11 @@ class RouteTable:
             candidates = self._by_model.get(f"{prefix}/", []) if model else []
         for route in candidates:
             if method in route.method_names:
-                return Match(dialect=route.dialect, found=Found(route, unquote(model)))
+                return Match(found=Found(route, unquote(model)))
         allowed = tuple(sorted({name for route in candidates for name in route.method_names}))
-        dialect = candidates[0].dialect if candidates else _dialect_of(path)
-        return Match(dialect=dialect, allowed=allowed)
+        return Match(allowed=allowed)
 
 
-def _dialect_of(path: str) -> str:
-    return "openai" if path == "/v1" or path.startswith("/v1/") else "ollama"
+def dialect_of(target: str) -> str:
+    """The dialect to answer in, for any path or raw target; who asks is none of its business."""
+    return "openai" if target == "/v1" or target.startswith("/v1/") else "ollama"

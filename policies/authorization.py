@@ -29,11 +29,16 @@ class Grant(Struct, frozen=True, kw_only=True):
     scope: Scope
 
 
-def authorize_scope(principal: Principal, scope: Scope, address: Address, policy: Policy) -> Grant:
-    """The grant for a route's `scope`. Raises NotAuthorized, or AddressNotAllowed."""
+def team_of(principal: Principal, policy: Policy) -> Team:
+    """The principal's team. Raises NotAuthorized when the policy has no such team."""
     team = policy.teams.get(principal.team)
     if team is None:
         raise NotAuthorized("team_not_in_policy")
+    return team
+
+
+def authorize_scope(principal: Principal, team: Team, scope: Scope, address: Address) -> Grant:
+    """The grant for a route's `scope`. Raises NotAuthorized, or AddressNotAllowed."""
     if scope not in principal.scopes:
         raise NotAuthorized(f"scope_{scope}_missing")
     team.networks.require(address, "team_network")

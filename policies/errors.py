@@ -38,14 +38,16 @@ class AddressNotAllowed(Refused):
 class NotAuthenticated(Refused):
     """Missing, malformed, unknown, wrong, expired, revoked: one body for all (RFC 6750 section 3.1).
 
-    `presented` tells only whether there was a credential at all, for `error="invalid_token"`.
+    `presented` tells only whether there was a credential at all, for `error="invalid_token"`. `key_id`,
+    private too, names the key whose secret was shown: the log must say which revoked key was tried.
     """
 
     status = 401
 
-    def __init__(self, reason: str, *, presented: bool) -> None:
+    def __init__(self, reason: str, *, presented: bool, key_id: str = "") -> None:
         super().__init__(reason)
         self.presented = presented
+        self.key_id = key_id
 
 
 class ConflictingCredentials(Refused):
@@ -141,7 +143,10 @@ class QuotaExceeded(Refused):
 
 
 class Overloaded(Refused):
-    """Capacity exists but is contended. `reason`: queue_full, deadline_unreachable or expired_in_queue."""
+    """Capacity exists but is contended.
+
+    `reason`: queue_full, team_queue_full, deadline_unreachable or expired_in_queue.
+    """
 
     status = 429
 

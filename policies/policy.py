@@ -42,6 +42,7 @@ class Team:
 
     `models` are catalogue names; `"*"` means every model. `weight` is its share of a contended
     pool. `max_queued` bounds its waiting requests, `max_wait_s` how long each of them waits,
+    `max_answer_s` how long one answer may be written (600 s is where official clients give up),
     `max_output_tokens` the length of one answer.
     """
 
@@ -53,6 +54,7 @@ class Team:
     weight: float = 1.0
     max_queued: int = 64
     max_wait_s: float = 120.0
+    max_answer_s: float = 600.0
     max_output_tokens: int = 4096
 
     def __post_init__(self) -> None:
@@ -60,12 +62,18 @@ class Team:
             raise ValueError("weight must be above 0")
         if self.max_queued < 1 or self.max_output_tokens < 1:
             raise ValueError("max_queued and max_output_tokens must be at least 1")
-        if not self.max_wait_s > 0:
-            raise ValueError("max_wait_s must be above 0")
+        if not (self.max_wait_s > 0 and self.max_answer_s > 0):
+            raise ValueError("max_wait_s and max_answer_s must be above 0")
 
     def may_use(self, model: str) -> bool:
         """True when the team's list names `model` (the catalogue's spelling) or `*`."""
-        return "*" in self.models or model in self.models
+        return "*" in self.models or _model_key(model) in map(_model_key, self.models)
+
+
+def _model_key(name: str) -> str:
+    """What two spellings of a model's name have in common: letter case, and the tag `latest` left out."""
+    lower = name.lower()
+    return lower if ":" in lower else f"{lower}:latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ def verify_api_key(
     record = _verify_secret(key, lookup(key.id), peppers)
     state = record.state(now_s)
     if state != "active":
-        raise NotAuthenticated(state, presented=True)
+        raise NotAuthenticated(state, presented=True, key_id=record.id)
     return Principal(
         kind="api_key",
         team=record.team,

@@ -121,6 +121,11 @@ class AuditLog:
             self._committer = asyncio.create_task(self._commit_waiting())
         return done
 
+    def try_again(self) -> None:
+        """After a failure, try to write `audit.resumed`, so that readiness returns without a request to bring it."""
+        if self._trouble and not self._closed and (self._committer is None or self._committer.done()):
+            self._committer = asyncio.create_task(self._commit([]))
+
     async def close(self) -> None:
         """Commit what waits, then give the files back. Later records raise AuditUnavailable."""
         self._closed = True
@@ -144,7 +149,8 @@ class AuditLog:
         except OSError as fault:
             self._refuse(batch, errno.errorcode.get(fault.errno or 0, "EIO").lower())
         except BaseException:
-            self._refuse(batch, "fault")
+            waiting, self._waiting = self._waiting, []  # this task ends here, and nobody else would answer them
+            self._refuse([*batch, *waiting], "fault")
             raise
         else:
             self._acknowledge(batch)

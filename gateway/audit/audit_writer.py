@@ -117,14 +117,14 @@ class ChainWriter:
         return b"\n".join([*lines, b""]), prev
 
     def _append(self, lines: bytes) -> None:
-        """Lines into the segment, synced. On OSError the segment is dead."""
+        """Lines into the segment, synced. After any failure the segment is dead."""
         segment = self._room_for(len(lines))
         try:
             write_all(self._disk, segment.descriptor, lines)
             self._disk.sync(segment.descriptor)
             if not segment.named:
                 self._disk.sync_folder(self._folder)
-        except OSError:
+        except BaseException:  # a bug or no memory leaves half a line behind just as a disk does
             self._segment, self._dead = None, segment
             raise
         segment.named = True

@@ -9,12 +9,14 @@ import math
 from engine.errors import EngineError, ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied
 from policies.errors import (
     AddressNotAllowed,
+    AuditUnavailable,
     ConflictingCredentials,
     MethodNotAllowed,
     NoCapacity,
     NotAuthenticated,
     NotAuthorized,
     Overloaded,
+    PolicyUnavailable,
     QuotaExceeded,
     RateLimited,
     Refused,
@@ -58,7 +60,7 @@ def _retry_after(error: Refused | EngineError | None) -> Headers:
     match error:
         case RateLimited() | QuotaExceeded() | Overloaded() | NoCapacity():
             wait_s = min(max(error.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
-        case WorkerDied() | UpstreamFailed() | ModelNotReady() | SlotTaken():
+        case WorkerDied() | UpstreamFailed() | ModelNotReady() | SlotTaken() | PolicyUnavailable() | AuditUnavailable():
             wait_s = RESTART_S
         case _:
             return ()

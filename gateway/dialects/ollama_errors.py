@@ -55,6 +55,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     engine.ModelNotReady: Row(503, "the model is not ready, please try again"),
     engine.WorkerDied: Row(502, "upstream failed"),
     engine.UpstreamFailed: Row(502, "upstream failed"),
+    engine.ReaderTooSlow: Row(504, "the answer was not read in time"),
     engine.DeadlineExceeded: Row(504, "the time limit of the request was reached"),
     engine.PrepareFailed: Row(400, lambda error: str(error.text)),
     engine.ContextTooLong: Row(400, "the input length exceeds the context length"),

@@ -22,7 +22,7 @@ TextOf = Callable[[Any], str]
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 LIMIT = "rate_limit_error"
-OVERLOAD_REASONS = ("queue_full", "deadline_unreachable", "expired_in_queue")
+OVERLOAD_REASONS = ("queue_full", "team_queue_full", "deadline_unreachable", "expired_in_queue")
 KEY_TEXT = "missing or invalid API key"
 
 
@@ -66,6 +66,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     engine.ModelNotReady: Row(503, "the model is not ready, please try again", SERVER, "overloaded"),
     engine.WorkerDied: Row(502, "upstream failed", SERVER),
     engine.UpstreamFailed: Row(502, "upstream failed", SERVER),
+    engine.ReaderTooSlow: Row(504, "the answer was not read in time", SERVER, "timeout"),
     engine.DeadlineExceeded: Row(504, "the time limit of the request was reached", SERVER, "timeout"),
     engine.PrepareFailed: Row(400, lambda error: str(error.text), INVALID),
     engine.ContextTooLong: Row(400, "the input length exceeds the context length", INVALID, "context_length_exceeded"),

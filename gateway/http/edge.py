@@ -18,7 +18,6 @@ LF in values, spaces in the request line, chunk syntax), nor the body. The check
  (j) Upgrade        `websocket` is answered 426, anything else ignored; the listener closes the
                     connection after any upgrade request (aiohttp GHSA-mfx4-hv73-q22v)
  (k) target         origin-form only; raw path without anything two routers read differently (T8)
- (l) encoding       Content-Encoding other than identity (decompression bombs): 415
 """
 
 import re
@@ -66,7 +65,7 @@ class CleanTarget(Struct, frozen=True):
 
 
 def check_edge(method: str, target: str, headers: Sequence[Header], http_version: tuple[int, int]) -> CleanTarget:
-    """The target, when the message is fit. Raises EdgeRejected (close the connection) or EncodingNotSupported."""
+    """The target, when the message is fit. Raises EdgeRejected: close the connection."""
     if http_version not in {(1, 0), (1, 1)}:
         raise EdgeRejected("http_version")
     if method in {"TRACE", "CONNECT"}:
@@ -78,10 +77,17 @@ def check_edge(method: str, target: str, headers: Sequence[Header], http_version
         raise EdgeRejected("body_unexpected")
     _check_expect(fields.get(b"expect"), has_body=has_body)
     _check_upgrade(headers)
-    clean = _read_target(target)
-    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise EncodingNotSupported("content_encoding")
-    return clean
+    return _read_target(target)
+
+
+def demand_identity(headers: Sequence[Header]) -> None:
+    """Step 7, before a body is read: raises EncodingNotSupported for one that is encoded (decompression bombs).
+
+    Asked only of known callers, so that it tells a stranger nothing about the route.
+    """
+    for name, value in headers:
+        if name.lower() == b"content-encoding" and value.lower() != b"identity":
+            raise EncodingNotSupported("content_encoding")
 
 
 def _read_fields(headers: Sequence[Header]) -> dict[bytes, bytes]:

@@ -6,6 +6,7 @@ server, know no deadline for headers, and let a drain take twice its time.
 """
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -26,19 +27,25 @@ from gateway.http.http_reply import HttpReply
 from gateway.http.self_test import demand_fit_parser
 from gateway.http.tls_context import tls_facts
 from gateway.incoming import ClientGone, Incoming, ListenerName, Reply
+from gateway.request_id import new_request_id
 
 Handle = Callable[[Incoming, Reply], Awaitable[None]]
-OnFramingError = Callable[[str, str], None]
+OnFramingError = Callable[[str, str, str], None]
 
 # RFC 9112 section 3 asks for 8000 bytes of request line; one header field, name included, has as much.
 MAX_LINE_BYTES = 8190
 MAX_FIELD_BYTES = 8190
 MAX_HEADERS = 64
+# All of an unfinished head: else each connection holds MAX_HEADERS * MAX_FIELD_BYTES for a caller without a key.
+# nginx takes 32 KiB, Node 16.
+MAX_HEAD_BYTES = 64 * 1024
 # Requests parsed ahead on one connection: each may hold MAX_HEADERS * MAX_FIELD_BYTES (aiohttp: 32).
 MAX_PIPELINED = 2
 READ_BUFFER_BYTES = 64 * 1024
 # How long a body nobody asked for is thrown away, so that the client reads our answer, not a reset.
 LINGER_S = 2.0
+# What a connection that was just made gets to send its first request, when a drain begins.
+FRESH_S = 1.0
 # What handlers get to leave their last words and records once they were cancelled.
 CANCELLED_S = 1.0
 
@@ -47,6 +54,7 @@ _INTERNAL_ERROR = b'{"error":"internal error"}'
 _PARSER_REASONS = {
     "BadHttpMethod": "method_unknown",
     "BadStatusLine": "request_line",
+    "HeadTooLong": "header_too_long",
     "InvalidURLError": "target_form",
     "LineTooLong": "header_too_long",
 }
@@ -54,7 +62,11 @@ _PARSER_REASONS = {
 log = structlog.get_logger(__name__)
 
 
-class Exchange:
+class HeadTooLong(Exception):
+    """A request's head went on beyond MAX_HEAD_BYTES."""
+
+
+class HttpExchange:
     """One request with its reply, in the place where aiohttp expects its request object."""
 
     __slots__ = ("_task", "incoming", "payload", "reply")
@@ -85,7 +97,10 @@ class Exchange:
 class HttpConnection(RequestHandler):
     """One connection of one peer, from the end of its handshake to its last byte."""
 
-    __slots__ = ("_abort_timer", "_body", "_broken", "_draining", "_header_timer", "_socket", "origin", "settings")
+    __slots__ = (
+        "_abort_timer", "_body", "_broken", "_draining", "_fresh_timer", "_head_bytes", "_header_timer", "_socket",
+        "origin", "settings",
+    )  # fmt: skip
 
     def __init__(self, server: "HttpServer", peer: str) -> None:
         loop = asyncio.get_running_loop()
@@ -115,6 +130,8 @@ class HttpConnection(RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
         self._broken = False
         self._draining = False
+        self._fresh_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0  # of the head that is on its way
         self._header_timer: asyncio.TimerHandle | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
 
@@ -137,13 +154,14 @@ class HttpConnection(RequestHandler):
         """The socket is gone; aiohttp cancels the running handler."""
         self._socket = None
         self._stop_header_clock()
-        if self._abort_timer is not None:
-            self._abort_timer.cancel()
+        for timer in (self._abort_timer, self._fresh_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
-    # Deadline for headers: from their first byte, which aiohttp does not have (slowloris, T11). A first
-    # byte that came in one piece with the request before is not seen: its clock starts with the next one,
-    # and the idle deadline bounds the case where none comes.
+    # Bounds on an unfinished head, which aiohttp does not have: a deadline from its first byte (slowloris,
+    # T11), and its size (T12). A first byte that came in one piece with the request before is not seen: clock
+    # and count start with the next one, and the idle deadline bounds the case where none comes.
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client, to the parser."""
@@ -158,8 +176,19 @@ class HttpConnection(RequestHandler):
         if self._request_count > seen and self._messages:
             self._stop_header_clock()
             self._note_newest()
-        elif data and between and self._header_timer is None and not self._force_close:
+        elif data and between and not self._force_close:
+            self._take_part_of_head(len(data))
+
+    def _take_part_of_head(self, size_bytes: int) -> None:
+        if self._header_timer is None:
             self._start_header_clock()
+        if self._messages:  # whole requests may wait in the parser until these are served
+            return
+        self._head_bytes += size_bytes
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._stop_header_clock()
+            self._broken = True
+            self._take_framing_error(HeadTooLong())
 
     def _note_newest(self) -> None:
         message, payload = self._messages[-1]
@@ -180,6 +209,7 @@ class HttpConnection(RequestHandler):
         self._header_timer = self._loop.call_later(self.settings.header_timeout_s, self._headers_overdue)
 
     def _stop_header_clock(self) -> None:
+        self._head_bytes = 0
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
@@ -202,7 +232,7 @@ class HttpConnection(RequestHandler):
 
     async def _handle_request(self, request: Any, start_time: float | None, request_handler: Any) -> Any:  # noqa: ARG002
         """Returns the reply, and whether the connection must be closed at once because it is not whole."""
-        exchange = cast(Exchange, request)
+        exchange = cast(HttpExchange, request)
         self._current_request = request
         try:
             await request_handler(exchange)
@@ -223,18 +253,19 @@ class HttpConnection(RequestHandler):
             self.transport.abort()  # here only a reset tells the client that something is missing
         return reply.ended
 
-    async def _answer_fault(self, exchange: Exchange) -> None:
+    async def _answer_fault(self, exchange: HttpExchange) -> None:
         if not exchange.reply.started:
-            await _answer_fixed(exchange.reply, 500, _INTERNAL_ERROR)
+            await _answer_fixed(exchange.reply, 500, _INTERNAL_ERROR, new_request_id(time.time_ns()))
 
     def _make_error_handler(self, err_info: _ErrInfo) -> Any:
         """What answers a message that the parser refused: nothing of the input, and close."""
         reason = _PARSER_REASONS.get(type(err_info.exc).__name__, "framing")
         server = cast(HttpServer, self._manager)
 
-        async def refuse(exchange: Exchange) -> None:
-            server.on_framing_error(self.origin.peer, reason)
-            await _answer_fixed(exchange.reply, 400, _BAD_REQUEST)
+        async def refuse(exchange: HttpExchange) -> None:
+            request_id = new_request_id(time.time_ns())
+            server.on_framing_error(self.origin.peer, reason, request_id)
+            await _answer_fixed(exchange.reply, 400, _BAD_REQUEST, request_id)
 
         return refuse
 
@@ -252,14 +283,21 @@ class HttpConnection(RequestHandler):
         return self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
 
     def finish_soon(self) -> None:
-        """Close at once when idle, else after the running answer.
+        """Close at once when idle, else after the running answer; a fresh connection's first request is served.
 
         Not by aiohttp's `close`, which drops what still arrives, the rest of a request's body included.
         """
-        if self._is_idle:
+        if self._request_count == 0:
+            self._draining = True
+            self._fresh_timer = self._loop.call_later(FRESH_S, self._close_if_idle)
+        elif self._is_idle:
             self.force_close()
         else:
             self._draining = True
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle:
+            self.force_close()
 
     def cancel(self) -> None:
         """Cancel the running handler; what it still writes is sent."""
@@ -275,7 +313,7 @@ class HttpConnection(RequestHandler):
 class HttpServer(Server):
     """The connections of one listener, and what they have in common.
 
-    `handle` answers a request; `on_framing_error(peer, reason)` hears of each message that the parser
+    `handle` answers a request; `on_framing_error(peer, reason, request_id)` hears of each message that the parser
     refused, for the audit log.
     """
 
@@ -286,7 +324,7 @@ class HttpServer(Server):
             await handle(exchange.incoming, exchange.reply)
 
         def pair(message: Any, payload: Any, connection: Any, _writer: Any, _task: Any) -> Any:
-            return Exchange(connection, message, payload)
+            return HttpExchange(connection, message, payload)
 
         super().__init__(serve, request_factory=pair, handler_cancellation=True)
         self.settings = settings
@@ -343,12 +381,11 @@ class HttpServer(Server):
         return True
 
 
-async def _answer_fixed(reply: HttpReply, status: int, body: bytes) -> None:
+async def _answer_fixed(reply: HttpReply, status: int, body: bytes, request_id: str) -> None:
     try:
-        await reply.start(
-            status,
-            (("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")),
-        )
+        length = ("Content-Length", str(len(body)))
+        close = ("Connection", "close")
+        await reply.start(status, (("Content-Type", "application/json"), length, close, ("X-Request-Id", request_id)))
         await reply.write(body)
         await reply.end()
     except ClientGone:

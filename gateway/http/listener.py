@@ -30,6 +30,8 @@ ACCEPT_PAUSE_S = 0.25
 _PASSING = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
 # The polite end of a TLS connection; after it the socket is closed anyway.
 TLS_SHUTDOWN_S = 5.0
+# A client accepted a moment before a drain has not been refused, and must not be.
+HANDSHAKE_GRACE_S = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +117,13 @@ class Listener:
         self._listening.close()
 
     async def close(self, grace_s: float) -> None:
-        """Stop, give up handshakes, close idle connections now and busy ones when done or after `grace_s`."""
+        """Stop, let handshakes end, close idle connections now and busy ones when done or after `grace_s`.
+
+        Who was accepted is served: a handshake gets `HANDSHAKE_GRACE_S`, a first request its own grace.
+        """
         self.stop_accepting()
+        if self._handshakes:
+            await asyncio.wait(self._handshakes, timeout=HANDSHAKE_GRACE_S)
         for handshake in self._handshakes:
             handshake.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)

@@ -192,7 +192,7 @@ def test_the_log_of_the_whole_run_verifies_until_a_byte_is_changed(corral: Corra
                 segment.write_bytes(content[:offset] + bytes([content[offset] ^ 1]) + content[offset + 1 :])
                 tampered = corral.command("audit", "verify", check=False)
                 assert tampered.returncode == 1, (number, offset, tampered.stdout, tampered.stderr)
-                assert segment.name in tampered.stdout + tampered.stderr
+                assert f"{segment.name} line {number + 1}" in tampered.stdout + tampered.stderr
         segment.write_bytes(b"".join(lines[:-1]))
         assert corral.command("audit", "verify", check=False).returncode == 1
         segment.write_bytes(content)

@@ -46,14 +46,21 @@ def test_one_answer_for_every_cause(corral: Corral, credentials: dict[str, str |
     assert answer.startswith(b"HTTP/1.1 401 ")
 
 
+def test_a_stranger_who_asks_before_sending_is_not_told_to_go_on(corral: Corral) -> None:
+    for key in (None, "nonsense"):
+        answer = ask(corral, "POST", "/api/chat", key, "Expect: 100-continue", "Content-Encoding: gzip")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"100 Continue" not in answer
+
+
 @pytest.mark.parametrize("path", ["/", "/health/live"])
 def test_open_routes_answer_everybody(corral: Corral, path: str) -> None:
     assert ask(corral, "GET", path, None).startswith(b"HTTP/1.1 200 ")
 
 
-def ask(corral: Corral, method: str, path: str, key: str | None) -> bytes:
+def ask(corral: Corral, method: str, path: str, key: str | None, *more: str) -> bytes:
     """The reply to a head whose body is announced and never sent; what differs by nature is left out."""
-    head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close"]
+    head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *more]
     head += [] if key is None else [f"Authorization: Bearer {key}"]
     head += [] if method in BODYLESS else ["Content-Type: application/json", "Content-Length: 100"]
     with (

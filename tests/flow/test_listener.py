@@ -212,7 +212,9 @@ async def open_house(
     port = listening.getsockname()[1]
     chosen = ListenSettings(unsafe_no_tls=pair is None, **settings)
     context = server_context(*pair, now=datetime.now(UTC)) if pair else None
-    server = HttpServer(service, chosen, "public", lambda *event: service.framing.append(event))
+    server = HttpServer(
+        service, chosen, "public", lambda peer, reason, _request_id: service.framing.append((peer, reason))
+    )
     listener = Listener(listening, chosen, tls=lambda: context, peer_allowed=peer_allowed, connections=server)
     listener.start()
     house = House(listener, server, service, port, pair[0] if pair else None)
@@ -419,6 +421,22 @@ async def drip_into(client: Client, drip: bytes) -> None:
     while True:
         await asyncio.sleep(0.05)
         client.send(drip)
+
+
+async def test_a_head_that_goes_on_and_on_is_refused(pair):
+    field = b"X-%d: " + b"v" * 8000 + b"\r\n"
+    async with open_house(pair) as house:
+        client = await house.connect()
+        for _ in range(3):  # a head of usual size before and after another: each is counted on its own
+            client.send(GET[:-2] + field % 0 + field % 1)
+            client.send(b"\r\n")
+            assert (await client.response())[1] == b"root"
+        for number in range(12):
+            client.send((GET[:-2] if not number else b"") + field % number)
+            await asyncio.sleep(0)
+        assert statuses(await client.rest()) == [400]
+        assert house.service.framing == [("127.0.0.1", "header_too_long")]
+        assert len(house.service.seen) == 3
 
 
 async def test_headers_in_time_stop_the_clock(pair):

@@ -1,6 +1,7 @@
 """The request's flow, step by step: one test a refusal, one a point of cancellation."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from engine.errors import ContextTooLong, EngineError, ModelNotReady, PrepareFailed, SlotTaken, WorkerDied
 from gateway.dialects import ollama, openai
 from gateway.incoming import ClientGone
+from policies.call import Call, Event, Text
 from policies.errors import BodyTooLarge
 from policies.networks import Networks
-from policies.policy import Limits, Team
-from tests.fakes import FakeReply
+from policies.policy import Limits, Policy, Team
+from tests.fakes import FakeEngine, FakeReply
 from tests.flow.gates import TestGate
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -47,6 +49,7 @@ async def test_a_chat_is_streamed_and_recorded(gate: TestGate) -> None:
     record = gate.log.entries[-1]
     assert record["actor"]["team"] == "one"
     assert record["result"]["output_tokens"] == 2
+    assert record["params"] | {"messages": 1, "temperature": 0.8} == record["params"]
     assert record["req_id"] == reply.headers["x-request-id"]
     assert gate.accepted == [gate.records["one"].id]
 
@@ -154,6 +157,17 @@ async def test_4_two_credentials(gate: TestGate) -> None:
 async def test_5_a_key_is_held_to_its_own_networks(gate: TestGate) -> None:
     reply, _ = await gate.send("GET", "/api/tags", key="elsewhere")
     assert reply.status == 403
+    assert gate.log.entries[-1]["actor"]["key_id"] == gate.records["elsewhere"].id
+
+
+@pytest.mark.parametrize("name", ["revoked", "expired"])
+async def test_5_the_log_names_a_key_that_is_no_longer_good_once_its_secret_was_shown(
+    gate: TestGate, name: str
+) -> None:
+    await gate.send("GET", "/api/tags", key=name)
+    assert gate.log.entries[-1]["actor"]["key_id"] == gate.records[name].id
+    await gate.send("GET", "/api/tags", key=gate.keys[name][:-10] + "A" * 10)
+    assert "key_id" not in gate.log.entries[-1]["actor"]
 
 
 async def test_5_a_key_whose_team_is_gone(gate: TestGate) -> None:
@@ -214,6 +228,22 @@ async def test_7_a_body_beyond_its_cap(gate: TestGate) -> None:
     reply = FakeReply()
     await handle(gate.gate, incoming, reply)
     assert reply.status == 413
+
+
+async def test_7_an_encoded_body_is_refused_to_the_known_and_tells_strangers_nothing(gate: TestGate) -> None:
+    encoded = (("Content-Encoding", "gzip"),)
+    for target, shape in (("/api/chat", str), ("/v1/chat/completions", dict)):
+        known, incoming = await gate.send("POST", target, CHAT, headers=encoded)
+        assert (known.status, incoming.body_read) == (415, False)
+        assert isinstance(json.loads(known.body)["error"], shape)
+        stranger, _ = await gate.send("POST", target, CHAT, key=None, headers=encoded)
+        assert stranger.status == 401
+
+
+async def test_an_edge_error_speaks_the_dialect_of_its_path(gate: TestGate) -> None:
+    reply, _ = await gate.send("POST", "/v1/chat;x/completions", CHAT)
+    assert reply.status == 400
+    assert json.loads(reply.body)["error"]["type"]
 
 
 # ---- (8) authorisation
@@ -346,6 +376,49 @@ async def test_12_a_failure_in_mid_stream(gate: TestGate) -> None:
     assert whole.status == 502
 
 
+async def timed(gate: TestGate, body: dict[str, Any], target: str = "/api/chat") -> FakeReply:
+    """A request of a team with a limit of 30 s, whose engine writes on while 31 s pass."""
+
+    class Slow(FakeEngine):
+        async def _events(self, call: Call) -> AsyncIterator[Event]:
+            yield Text("Par")
+            gate.clock.move(31.0)
+            while True:
+                yield Text("is")
+
+    limited = dataclasses.replace(gate.policy.teams["one"], max_answer_s=30.0)
+    gate.gate.policy = Policy(teams={**gate.policy.teams, "one": limited}, networks=gate.policy.networks)
+    gate.engine._events = Slow._events.__get__(gate.engine)  # type: ignore[method-assign]
+    reply, _ = await gate.send("POST", target, body)
+    return reply
+
+
+@pytest.mark.parametrize("body", [CHAT, WHOLE])
+async def test_12_an_answer_that_takes_too_long_ends_by_length(gate: TestGate, body: dict[str, Any]) -> None:
+    reply = await timed(gate, body)
+    assert (reply.status, lines(reply)[-1]["done_reason"]) == (200, "length")
+    assert "".join(line["message"]["content"] for line in lines(reply)) == "Paris"
+    assert (gate.log.events()[-1], gate.engine.running) == ("request.completed", 0)
+
+
+async def test_12_the_openai_form_of_it(gate: TestGate) -> None:
+    reply = await timed(gate, {**OPENAI_CHAT, "stream_options": {"include_usage": True}}, "/v1/chat/completions")
+    assert b'"finish_reason":"length"' in reply.body
+    assert b'"completion_tokens":2' in reply.body
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_12_an_engine_that_says_nothing_is_cut_off(gate: TestGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.time_limit.SILENCE_GRACE_S", 0.0)
+    limited = dataclasses.replace(gate.policy.teams["one"], max_answer_s=0.05)
+    gate.gate.policy = Policy(teams={**gate.policy.teams, "one": limited}, networks=gate.policy.networks)
+    gate.engine.hold = asyncio.Event()
+    gate.engine.script = gate.engine.script[-1:]
+    reply, _ = await gate.send("POST", "/api/chat", WHOLE)
+    assert (reply.status, gate.engine.running) == (504, 0)
+    assert gate.log.events()[-1] == "request.failed"
+
+
 async def test_12_a_taken_slot_is_tried_again(gate: TestGate) -> None:
     gate.engine.fail["start"] = SlotTaken("full")
     task = asyncio.create_task(gate.send("POST", "/api/chat", CHAT))
@@ -360,6 +433,8 @@ async def test_12_a_client_that_leaves_frees_the_slot(gate: TestGate) -> None:
     assert gate.engine.running == 0
     await settled()
     assert gate.log.events()[-1] == "request.aborted"
+    told = gate.log.entries[-1]["result"]
+    assert (told["status"], told["prompt_tokens"], told["output_tokens"]) == (499, 3, 2)
     assert not reply.ended
 
 
@@ -401,6 +476,61 @@ async def test_a_drain_waits_and_then_cuts(gate: TestGate) -> None:
     assert b'"error"' in reply.body
     assert b"[DONE]" not in reply.body
     assert gate.log.events()[-1] == "request.cut"
+
+
+class StuckReply(FakeReply):
+    """A client that reads nothing once its answer is out: the last `write` or `end` never returns."""
+
+    def __init__(self, point: str) -> None:
+        super().__init__()
+        self.stuck = asyncio.Event()
+        self._point = point
+
+    async def write(self, data: bytes) -> None:
+        await super().write(data)
+        length = int(self.headers.get("content-length", "1000000"))
+        assert len(self.body) <= length, "more than was promised"
+        if self._point == "write" and len(self.body) == length:
+            await self._wait()
+
+    async def end(self) -> None:
+        await super().end()
+        if self._point == "end":
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self.stuck.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("point", "body"), [("end", CHAT), ("write", WHOLE)])
+async def test_an_answer_cut_on_its_way_out_is_not_added_to(gate: TestGate, point: str, body: dict[str, Any]) -> None:
+    reply = StuckReply(point)
+    task = asyncio.create_task(gate.send("POST", "/api/chat", body, reply=reply))
+    await reply.stuck.wait()
+    whole = reply.body
+    gate.revoke("one")
+    await task
+    assert reply.body == whole
+    assert gate.log.events() == ["request.authorized", "request.completed", "request.cut"]
+    assert gate.running.count() == 0
+
+
+async def test_a_refusal_reaches_its_caller_though_the_key_is_revoked_meanwhile(gate: TestGate) -> None:
+    write, recording = gate.log.record, asyncio.Event()
+
+    async def slowly(entry: dict[str, Any]) -> None:
+        await write(entry)
+        recording.set()
+        await asyncio.sleep(0.01)
+
+    gate.log.record = slowly  # type: ignore[method-assign]
+    task = asyncio.create_task(gate.send("POST", "/api/chat", {**CHAT, "model": "nothing"}))
+    await recording.wait()
+    gate.revoke("one")
+    reply, _ = await task
+    assert (reply.status, reply.ended) == (404, True)
+    assert gate.log.events() == ["request.denied"]
 
 
 # ---- the log

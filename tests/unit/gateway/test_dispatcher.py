@@ -6,14 +6,15 @@ from contextlib import aclosing
 import pytest
 
 from engine.errors import SlotTaken
-from engine.interface import Prepared
+from engine.interface import Prepared, TargetState
 from gateway.dispatcher import Dispatcher
 from policies.admission import Bounds
 from policies.call import Call, Event, Final, Text
 from policies.errors import NoCapacity, Overloaded
-from tests.fakes import FakeEngine, ManualClock
+from tests.fakes import FakeEngine, ManualClock, card
 
 BOUNDS = Bounds(total=2, team=2)
+targets: list[str] = []
 
 
 def prepared(model: str = "m:latest") -> Prepared:
@@ -28,7 +29,7 @@ async def started(engine: FakeEngine, clock: ManualClock | None = None) -> Dispa
 
 async def run(dispatcher: Dispatcher, max_wait_s: float = 60.0) -> list[Event]:
     async with (
-        dispatcher.admit(prepared(), "a", BOUNDS, max_wait_s) as admission,
+        dispatcher.admit(prepared(), "a", BOUNDS, max_wait_s, targets.append) as admission,
         aclosing(admission.events()) as events,
     ):
         return [event async for event in events]
@@ -81,6 +82,7 @@ async def test_one_who_leaves_frees_place_and_slot_at_once() -> None:
 async def test_a_taken_slot_sends_the_request_back_to_its_place() -> None:
     engine = FakeEngine(slots=1)
     dispatcher = await started(engine)
+    targets.clear()
     engine.fail["start"] = SlotTaken("full")
     task = asyncio.create_task(run(dispatcher))
     await settled()
@@ -88,13 +90,14 @@ async def test_a_taken_slot_sends_the_request_back_to_its_place() -> None:
     del engine.fail["start"]
     engine.report(busy_slots=0)
     assert len(await task) == 3
+    assert targets == ["fake", "fake"], "each dispatch is told"
     await dispatcher.close()
 
 
 async def test_an_unknown_model_has_no_capacity() -> None:
     dispatcher = await started(FakeEngine())
     with pytest.raises(NoCapacity):
-        async with dispatcher.admit(prepared("other:latest"), "a", BOUNDS, 1.0):
+        async with dispatcher.admit(prepared("other:latest"), "a", BOUNDS, 1.0, print):
             pass
     await dispatcher.close()
 
@@ -127,4 +130,36 @@ async def test_readiness_and_reports_follow_the_engine() -> None:
     assert not dispatcher.ready()
     engine.report(busy_slots=1)
     assert reports == ["fake"]
+    await dispatcher.close()
+
+
+async def test_an_engine_that_lists_anothers_model_never_gets_its_prompts() -> None:
+    own, upstream = FakeEngine(slots=1, target="own"), FakeEngine(slots=9, target="upstream")
+    upstream.cards = (card("m:latest"), card("theirs:latest"))
+    dispatcher = Dispatcher((own, upstream), ManualClock())
+    await dispatcher.start_up()
+    for _ in range(3):
+        await run(dispatcher)
+    assert (len(own.calls), len(upstream.calls)) == (3, 0)
+    async with (
+        dispatcher.admit(prepared("theirs:latest"), "a", BOUNDS, 1.0, print) as admission,
+        aclosing(admission.events()) as events,
+    ):
+        assert len([event async for event in events]) == 3
+    assert len(upstream.calls) == 1
+    await dispatcher.close()
+
+
+async def test_ready_means_that_text_can_be_made_where_any_target_makes_it() -> None:
+    engine = FakeEngine()
+    dispatcher = await started(engine)
+    vectors = TargetState(target="vectors", models=("m:latest",), kinds=("embedding",), slots=1, ready=True)
+    engine.announce(ready=False)
+    dispatcher.target_changed(engine, vectors)
+    assert not dispatcher.ready()
+    engine.announce(ready=True)
+    assert dispatcher.ready()
+    alone = Dispatcher((engine,), ManualClock())
+    alone.target_changed(engine, vectors)
+    assert alone.ready()
     await dispatcher.close()

@@ -14,7 +14,11 @@ CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpora" / "json" / "
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="JSONTestSuite is not beside the repository")
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=20,
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.authorization import Scope, authorize_model, authorize_scope, visible_models
+from policies.authorization import Grant, Scope, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import ModelCard
 from policies.errors import AddressNotAllowed, ModelUnknown, NotAuthorized
 from policies.networks import Networks, read_address
@@ -24,6 +24,11 @@ def principal(team: str, *scopes: str) -> Principal:
     return Principal(kind="api_key", team=team, key_id="k", owner="", scopes=frozenset(scopes), networks=Networks())
 
 
+def granted(team: str, holds: str, scope: Scope) -> Grant:
+    caller = principal(team, holds)
+    return authorize_scope(caller, team_of(caller, POLICY), scope, HERE)
+
+
 def find(name: str) -> ModelCard | None:
     return next((card for card in CARDS if card.name == name), None)
 
@@ -31,21 +36,21 @@ def find(name: str) -> ModelCard | None:
 @pytest.mark.parametrize("scope", ["models", "inference", "metrics", "admin"])
 def test_a_scope_that_the_key_lacks_is_refused(scope: Scope) -> None:
     with pytest.raises(NotAuthorized, match=f"scope_{scope}_missing"):
-        authorize_scope(principal("one"), scope, HERE, POLICY)
+        authorize_scope(principal("one"), POLICY.teams["one"], scope, HERE)
 
 
 def test_a_team_that_the_policy_lost_is_refused() -> None:
     with pytest.raises(NotAuthorized, match="team_not_in_policy"):
-        authorize_scope(principal("gone", "models"), "models", HERE, POLICY)
+        granted("gone", "models", "models")
 
 
 def test_a_team_is_held_to_its_networks() -> None:
     with pytest.raises(AddressNotAllowed, match="team_network"):
-        authorize_scope(principal("far", "models"), "models", HERE, POLICY)
+        granted("far", "models", "models")
 
 
 def test_foreign_and_unknown_models_look_alike() -> None:
-    grant = authorize_scope(principal("one", "inference"), "inference", HERE, POLICY)
+    grant = granted("one", "inference", "inference")
     assert authorize_model(grant, "a:latest", find).name == "a:latest"
     errors = []
     for name in ("b:latest", "c:latest"):
@@ -57,7 +62,7 @@ def test_foreign_and_unknown_models_look_alike() -> None:
 
 
 def test_lists_show_what_the_team_may_use_and_only_that() -> None:
-    one = authorize_scope(principal("one", "models"), "models", HERE, POLICY)
-    everything = authorize_scope(principal("all", "models"), "models", HERE, POLICY)
+    one = granted("one", "models", "models")
+    everything = granted("all", "models", "models")
     assert [card.name for card in visible_models(one, CARDS)] == ["a:latest"]
     assert visible_models(everything, CARDS) == CARDS

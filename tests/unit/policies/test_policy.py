@@ -12,6 +12,9 @@ def test_a_team_uses_what_its_list_names() -> None:
     assert Team(models=("a:latest",)).may_use("a:latest")
     assert not Team(models=("a:latest",)).may_use("b:latest")
     assert not Team().may_use("a:latest")
+    assert Team(models=("A", "b:8B")).may_use("a:latest")
+    assert Team(models=("A", "b:8B")).may_use("b:8b")
+    assert not Team(models=("b",)).may_use("b:8b")
 
 
 @pytest.mark.parametrize("values", [{"requests_per_minute": 0}, {"burst_requests": 0}, {"concurrent_requests": 0}])
@@ -32,6 +35,7 @@ def test_no_limit_is_allowed() -> None:
         ({"max_queued": 0}, "max_queued"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_wait_s": 0}, "max_wait_s"),
+        ({"max_answer_s": 0}, "max_answer_s"),
     ],
 )
 def test_team_values_out_of_range_are_faults(values: dict[str, Any], text: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from gateway.audit.audit_disk import RealDisk
 from gateway.audit.audit_files import HEAD_NAME, segment_paths, stored_lines, verify_chain
 from gateway.audit.audit_log import AuditLog, AuditNotOpened, stamp_now
+from gateway.audit.audit_writer import MAX_COMMIT_RECORDS
 from policies.audit_record import Stamp
 from policies.errors import AuditUnavailable
 
@@ -142,27 +143,32 @@ async def test_what_is_no_record_is_told_to_its_caller_alone(tmp_path: Path) -> 
     await log.close()
 
 
-async def test_a_bug_in_the_writer_refuses_and_the_next_record_tries_again(tmp_path: Path) -> None:
+async def test_a_bug_in_the_writer_refuses_all_and_the_next_record_tries_again(tmp_path: Path) -> None:
     class Broken(RealDisk):
         broken = False
 
         def write(self, descriptor: int, data: bytes) -> int:
             if self.broken:
-                raise RuntimeError("bug")
+                super().write(descriptor, data[: len(data) // 2])
+                raise MemoryError
             return super().write(descriptor, data)
 
     disk = Broken()
     log = open_log(tmp_path, disk)
+    await log.record({"number": 0})
     disk.broken = True
-    with pytest.raises(AuditUnavailable, match="audit_fault"):
-        await log.record({"number": 1})
+    waiting = [log.submit({"number": number}) for number in range(MAX_COMMIT_RECORDS + 1)]  # more than one commit
+    refused = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(error) for error in refused} == {"audit_fault"}
     committer = log._committer
     assert committer is not None
-    with pytest.raises(RuntimeError):
+    with pytest.raises(MemoryError):
         await committer
     disk.broken = False
     await log.record({"number": 2})
     await log.close()
+    assert verify_chain(tmp_path).fault is verify_chain(tmp_path).unfinished is None
+    assert [each.get("number", each.get("event")) for each in records(tmp_path)] == [0, "audit.resumed", 2]
 
 
 async def test_a_closed_log_refuses(tmp_path: Path) -> None:
@@ -265,3 +271,20 @@ def test_ten_kills_lose_nothing_acknowledged(tmp_path: Path) -> None:
     stored = [str(record.get("name")) for record in records(tmp_path)]
     assert set(told) <= set(stored)
     assert len(told) >= 10
+
+
+async def test_the_log_comes_back_by_itself(tmp_path: Path) -> None:
+    disk = GatedDisk()
+    disk.gate.set()
+    log = AuditLog.open(tmp_path, node="n", segment_bytes=10_000, disk=disk)
+    disk.error = errno.ENOSPC
+    with pytest.raises(AuditUnavailable):
+        await log.record({"event": "x"})
+    for error, expected in ((errno.ENOSPC, False), (0, True)):
+        disk.error = error
+        log.try_again()
+        assert log._committer is not None
+        await log._committer
+        assert log.available is expected
+    log.try_again()
+    await log.close()

@@ -196,9 +196,13 @@ def test_a_wrong_key_is_an_error_of_each_client(corral: Corral, monkeypatch: pyt
         other.models.list()
 
 
-def test_eight_streams_share_one_batch(straight: Corral, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(straight.ca))
-    client = openai.OpenAI(base_url=f"{straight.url}/v1", api_key=straight.key)
+@pytest.mark.parametrize("way", ["straight", "fronted"])
+def test_eight_streams_share_one_batch(
+    straight: Corral, way: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Corral = request.getfixturevalue(way)
+    monkeypatch.setenv("SSL_CERT_FILE", str(asked.ca))
+    client = openai.OpenAI(base_url=f"{asked.url}/v1", api_key=asked.key)
     before = straight.counters()["pool:worker-0"]
     ready = threading.Barrier(8)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -141,6 +142,25 @@ def test_a_revoked_key_is_cut_off_while_it_streams(corral: Corral) -> None:
 def test_the_first_keys_file_is_gone_after_its_first_use(corral: Corral) -> None:
     assert corral.request("GET", "/api/tags")[0] == 200
     assert not (corral.home / "first-key").exists()
+
+
+def test_a_log_that_cannot_be_written_stops_the_service_and_its_return_resumes_it(corral: Corral) -> None:
+    """RLIMIT_FSIZE on the running gateway is a disk that is full for its log and for nothing else."""
+    [gateway] = corral.children("gateway.process")
+    limits = resource.prlimit(gateway, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway, resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        for path, body in (("/api/generate", QUICK), ("/v1/chat/completions", {**LONG, "max_tokens": 4})):
+            status, told = corral.request("POST", path, body)
+            assert status == 503
+            assert b"service unavailable" in told
+        assert not corral.ready()
+    finally:
+        resource.prlimit(gateway, resource.RLIMIT_FSIZE, limits)
+    assert until(corral.ready), "without a request that brings it back"
+    assert answers(corral)
+    assert corral.command("audit", "verify").returncode == 0
+    assert corral.children("gateway.process") == [gateway]
 
 
 def test_sigterm_drains(tmp_path: Path, model_file: Path) -> None:

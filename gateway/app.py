@@ -44,6 +44,7 @@ from gateway.identity import Identity
 from gateway.incoming import Incoming, ListenerName, Reply
 from gateway.keys.first_key import forget_first_key
 from gateway.keys.key_store import KeyStore
+from gateway.keys.key_watch import KeyWatch
 from gateway.keys.pepper import load_peppers
 from gateway.memory_store import MemoryStore
 from gateway.metrics import Metrics
@@ -57,7 +58,7 @@ from gateway.upstreams.ollama import OllamaUpstream
 from policies.audit_record import Actor, Source, system_record
 from policies.errors import PolicyUnavailable
 from policies.guessing import Guessing
-from policies.networks import read_network
+from policies.networks import Address, read_network
 from policies.policy import Policy
 from policies.principal import Principal
 
@@ -101,6 +102,7 @@ class App:
             _engines(setting, self._pool), self._clock, self.metrics.step, self._target_changed
         )
         self.gate = self._make_gate()
+        self._key_watch = KeyWatch(keys, self._clock, self.gate.audit.noted_later)
         self._listeners: dict[ListenerName, Listener] = {}
         self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=_gid(setting.config))
         self._housekeeping: asyncio.Task[None] | None = None
@@ -204,9 +206,9 @@ class App:
 
     # ---- what parts call back
 
-    def _accepted(self, principal: Principal) -> None:
+    def _accepted(self, principal: Principal, client: Address) -> None:
         """A key was used: note it, and delete the file that held the first one."""
-        self._keys.touch(principal.key_id, self._clock.unix_ns() / 1e9)
+        self._key_watch.used(principal, client)
         try:
             if forget_first_key(self._setting.home, principal.key_id):
                 self.gate.audit.noted_later("first_key.deleted", {"key_id": principal.key_id})
@@ -222,6 +224,7 @@ class App:
         counters = await self._pool.counters() if self._pool is not None else {}
         for name, listener in self._listeners.items():
             self.metrics.door(name, listener.open_connections, listener.counts)
+        self.metrics.key_ends(self._key_watch.ends())
         return self.metrics.page(self.dispatcher, counters)
 
     async def _act(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
@@ -256,7 +259,7 @@ class App:
         )
 
     async def _keep_house(self) -> None:
-        """Hear of keys that other processes changed, write down when keys were used, see whether the log is back."""
+        """Hear of keys that other processes changed, write down uses, warn of ends, see whether the log is back."""
         while True:
             await asyncio.sleep(KEY_STORE_REFRESH_S)
             self._audit_log.try_again()
@@ -265,6 +268,8 @@ class App:
                 self._keys.flush()
             except PolicyUnavailable as fault:
                 log.error("key_store_fault", reason=fault.reason)
+            if self._audit_log.available:  # a warning is given once, so not while it would be lost
+                self._key_watch.look_at_ends()
 
     async def _note(self, event: str, details: dict[str, str | int | float | bool]) -> None:
         await self._audit_log.record(system_record(event, stamp_now(), details))

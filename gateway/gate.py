@@ -23,7 +23,7 @@ from policies.admission import Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call
 from policies.limits import ConcurrencyClaim, Reservation, Store
-from policies.networks import Network
+from policies.networks import Address, Network
 from policies.policy import Policy
 from policies.principal import Principal
 
@@ -45,7 +45,7 @@ class Gate:
     dispatcher: Dispatcher
     audit: RequestAudit
     running: Running
-    accepted: Callable[[Principal], None]
+    accepted: Callable[[Principal, Address], None]
     finished: Callable[[Exchange], None]
     log_bug: Callable[[Exchange, Exception], None]
 

@@ -26,6 +26,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from engine.errors import EngineError
+from policies.api_key import mask_api_keys
 from policies.errors import Refused
 
 MAX_TEXT = 1024
@@ -43,7 +44,6 @@ SECRET_WORDS = frozenset(
 SECRET_NAMES = frozenset({"data", "key", "text", "token", "tokens"})
 """Names too common as parts of harmless ones (`key_id`, `output_tokens`) to be banned as words."""
 SECRET_PARTS = ("api_key", "apikey", "api-key")
-OUR_KEY = re.compile(r"corral_[A-Za-z0-9_]+")
 RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "level", "timestamp"}
 """What every stdlib record has, or our lines have already; anything else was given as `extra`."""
 OUR_LOGGERS = "corral"
@@ -114,7 +114,7 @@ def _plain(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        masked = OUR_KEY.sub("corral_[masked]", value[: 4 * MAX_TEXT])
+        masked = mask_api_keys(value[: 4 * MAX_TEXT])
         shown = "".join(sign if sign.isprintable() else "?" for sign in masked)
         return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 3] + "..."
     if isinstance(value, bytes | bytearray | memoryview):

@@ -1,5 +1,6 @@
 """Prometheus metrics, served on the admin listener only. Labels are names of ours, never a client's text."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -9,6 +10,7 @@ from engine.interface import StepReport
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
 from gateway.http.listener import AcceptCounts
+from policies.key_expiry import KeyEnd
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,6 +47,9 @@ class Metrics:
         self._door = Gauge(
             "corral_connections", "At the door since the start", ("listener", "outcome"), registry=registry
         )
+        self._key_ends = Gauge(
+            "corral_key_expires_seconds", "Until an active key ends", ("key_id", "team"), registry=registry
+        )
         self._worker = Gauge("corral_worker_total", "A worker's own totals", ("target", "counter"), registry=registry)
 
     def finished(self, exchange: Exchange) -> None:
@@ -74,6 +79,12 @@ class Metrics:
         self._door.labels(listener, "open").set(open_connections)
         for outcome in fields(counts):
             self._door.labels(listener, outcome.name).set(getattr(counts, outcome.name))
+
+    def key_ends(self, ends: Iterable[KeyEnd]) -> None:
+        """The keys that end soon, and no others: one that was replaced or revoked leaves the page."""
+        self._key_ends.clear()
+        for end in ends:
+            self._key_ends.labels(end.key_id, end.team).set(end.left_s)
 
     def page(self, dispatcher: Dispatcher, counters: dict[str, Counters]) -> bytes:
         """The page in Prometheus' text format, with the state of queue, targets and workers as of now."""

@@ -74,7 +74,7 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
     found = match.required()
     wish = await read_wish(gate, exchange, incoming, found)  # (7)
     grant = authorize_scope(principal, team, found.route.scope, client)  # (8)
-    gate.accepted(principal)
+    gate.accepted(principal, client)
     if not isinstance(wish, Asked):
         return await send_answer(gate, exchange, reply, grant, wish)
     call = gate.authorize_call(grant, wish.call, exchange)

@@ -12,12 +12,13 @@ Rules:
  (4) Absent parts are left out, so a field that is there was known.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import Struct, structs
+
+from policies.api_key import mask_api_keys
 
 Stage = Literal["authorized", "completed", "denied", "aborted", "admin", "system"]
 Effect = Literal["allow", "deny", "limit", "shed", "error"]
@@ -42,10 +43,6 @@ ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
     "key.revoked": ("admin", "C2003I"),
     "key.reviewed": ("admin", "C2005I"),
     "key.act_refused": ("admin", "C2004W"),
-    "policy.changed": ("admin", "C2010I"),
-    "policy.refused": ("admin", "C2010W"),
-    "certificate.changed": ("admin", "C2011I"),
-    "certificate.refused": ("admin", "C2011W"),
     "model.imported": ("admin", "C2020I"),
     "model.removed": ("admin", "C2021I"),
     "model.act_refused": ("admin", "C2022W"),
@@ -59,9 +56,11 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "target.ready": ("system", "C3020I"),
     "target.lost": ("system", "C3020W"),
     "first_key.deleted": ("system", "C3030I"),
+    "key.expiring": ("system", "C3031W"),
+    "key.predecessor_used": ("system", "C3032W"),
 }
 EVENTS = REQUEST_EVENTS | ADMIN_EVENTS | SYSTEM_EVENTS
-"""Event -> its stage and code. Codes end in I (went well), W (refused or cut off) or E (went wrong on our side)."""
+"""Event -> its stage and code. Codes end in I (went well), W (refused, cut off, worth a look) or E (our fault)."""
 
 # fmt: off
 PARAMS = frozenset({
@@ -74,7 +73,6 @@ PARAMS = frozenset({
 MAX_NAME = 128
 MAX_REMARK = 512
 MAX_DETAILS = 32
-OUR_KEY = re.compile(r"corral_[A-Za-z0-9_]*", re.IGNORECASE)
 
 
 class Stamp(Struct, frozen=True):
@@ -178,7 +176,7 @@ def request_record(
 
 
 def admin_record(event: str, stamp: Stamp, actor: Actor, change: Change, decision: Decision) -> Entry:
-    """The record of an act on keys, policy, models. `event` is one of `ADMIN_EVENTS`, else KeyError."""
+    """The record of an act on keys or models. `event` is one of `ADMIN_EVENTS`, else KeyError."""
     stage, code = ADMIN_EVENTS[event]
     return _head(stamp, event, code, stage) | _present(
         actor=_part(actor), decision=_part(decision), change=_part(change)
@@ -198,7 +196,7 @@ def clean(text: str, limit: int = MAX_NAME) -> str:
     Control characters, terminal escapes and direction marks become backslash escapes (CWE-117), a lone
     surrogate too; a cut is marked by three dots.
     """
-    escaped = OUR_KEY.sub("corral_[masked]", text[: 4 * limit]).encode("unicode_escape").decode("ascii")
+    escaped = mask_api_keys(text[: 4 * limit]).encode("unicode_escape").decode("ascii")
     return escaped if len(escaped) <= limit else escaped[: limit - 3] + "..."
 
 

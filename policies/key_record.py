@@ -34,8 +34,9 @@ class KeyRecord:
     """One key as the store keeps it. Times are Unix seconds; None means never, or not so far.
 
     `networks` are CIDRs, empty when the key has no list of its own. `digest` is HMAC-SHA-256 of the key
-    under pepper `pepper_version`. `last_used_s` is kept to the minute. Raises ValueError for scopes that
-    do not exist or may not meet in one key, and for networks that are none.
+    under pepper `pepper_version`. `created_by` and `revoked_by` name the operators. `last_used_s` is kept to
+    the minute, and `last_ip` is the client's address of the first request in that minute. Raises ValueError
+    for scopes that do not exist or may not meet in one key, and for networks that are none.
     """
 
     id: str
@@ -45,10 +46,12 @@ class KeyRecord:
     scopes: frozenset[str]
     networks: tuple[str, ...] = ()
     created_s: float
+    created_by: str = ""
     not_before_s: float
     expires_s: float | None
     review_s: float
     revoked_s: float | None = None
+    revoked_by: str = ""
     revoked_reason: str = ""
     predecessor_id: str = ""
     successor_id: str = ""
@@ -56,6 +59,7 @@ class KeyRecord:
     pepper_version: int
     digest: bytes = field(repr=False)
     last_used_s: float | None = None
+    last_ip: str = ""
     own_networks: Networks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -51,7 +51,8 @@ def create_key(arguments: Json, context: ActContext) -> Outcome:
         networks = tuple(dict.fromkeys(str(read_network(text)) for text in asked.networks))
     except ValueError as fault:
         raise ActRefused("bad_argument", str(fault)) from fault
-    record = replace(record, owner=asked.owner or context.actor.name, purpose=asked.purpose, networks=networks)
+    maker = context.actor.name
+    record = replace(record, created_by=maker, owner=asked.owner or maker, purpose=asked.purpose, networks=networks)
     return Outcome(result={"id": key.id, "key": key.text}, changes=(KeyChange("key.created", record),))
 
 
@@ -73,7 +74,8 @@ def rotate_key(arguments: Json, context: ActContext) -> Outcome:
     key = _mint_unused(context)
     lifetime_s = None if old.expires_s is None else old.expires_s - old.created_s
     fresh = new_record(key, context.peppers, context.now_s, team=old.team, scopes=old.scopes, lifetime_s=lifetime_s)
-    fresh = replace(fresh, owner=old.owner, purpose=old.purpose, networks=old.networks, predecessor_id=old.id)
+    fresh = replace(fresh, owner=old.owner, purpose=old.purpose, networks=old.networks)
+    fresh = replace(fresh, created_by=context.actor.name, predecessor_id=old.id)
     old = replace(old, successor_id=key.id, overlap_ends_s=context.now_s + overlap_s)
     result = {"id": key.id, "key": key.text, "predecessor": old.id, "predecessor_ends": show_time(old.ends_s)}
     return Outcome(result=result, changes=(KeyChange("key.created", fresh), KeyChange("key.rotated", old)))
@@ -85,7 +87,7 @@ def revoke_key(arguments: Json, context: ActContext) -> Outcome:
     record = _find(asked.id, context)
     if record.revoked_s is not None:
         return Outcome(result=key_view(record, context.now_s))
-    revoked = replace(record, revoked_s=context.now_s, revoked_reason=asked.reason)
+    revoked = replace(record, revoked_s=context.now_s, revoked_by=context.actor.name, revoked_reason=asked.reason)
     return Outcome(result=key_view(revoked, context.now_s), changes=(KeyChange("key.revoked", revoked),))
 
 

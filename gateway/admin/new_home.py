@@ -123,7 +123,8 @@ def _fill_tls(home: Home, plan: HomePlan) -> None:
 
 def _first_record(home: Home, plan: HomePlan, key: NewKey) -> KeyRecord:
     record = new_record(key, load_peppers(home.pepper), plan.now_s, team=FIRST_TEAM, scopes=FIRST_SCOPES)
-    return replace(record, owner=plan.actor.name, purpose="first key, made by corral init")
+    maker = plan.actor.name
+    return replace(record, created_by=maker, owner=maker, purpose="first key, made by corral init")
 
 
 def _fill_audit(home: Home, plan: HomePlan, record: KeyRecord) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from policies.audit_record import Change
 from policies.key_record import KeyRecord
 
-_UNTOLD = {"id", "digest", "last_used_s", "own_networks"}
+_UNTOLD = {"id", "digest", "last_used_s", "last_ip", "own_networks"}
 _TOLD = tuple(field.name for field in fields(KeyRecord) if field.name not in _UNTOLD)
 
 Scalar = str | int | float | bool

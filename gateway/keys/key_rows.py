@@ -5,16 +5,19 @@ from dataclasses import fields
 
 from policies.key_record import KeyRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Goes up with every change of the table; a store of any other version is not opened."""
 
 CREATE = """
 CREATE TABLE keys (
     id TEXT PRIMARY KEY, team TEXT NOT NULL, owner TEXT NOT NULL, purpose TEXT NOT NULL,
     scopes TEXT NOT NULL, networks TEXT NOT NULL,
-    created_s REAL NOT NULL, not_before_s REAL NOT NULL, expires_s REAL, review_s REAL NOT NULL,
-    revoked_s REAL, revoked_reason TEXT NOT NULL,
+    created_s REAL NOT NULL, created_by TEXT NOT NULL,
+    not_before_s REAL NOT NULL, expires_s REAL, review_s REAL NOT NULL,
+    revoked_s REAL, revoked_by TEXT NOT NULL, revoked_reason TEXT NOT NULL,
     predecessor_id TEXT NOT NULL, successor_id TEXT NOT NULL, overlap_ends_s REAL,
-    pepper_version INTEGER NOT NULL, digest BLOB NOT NULL CHECK (length(digest) = 32), last_used_s REAL
+    pepper_version INTEGER NOT NULL, digest BLOB NOT NULL CHECK (length(digest) = 32),
+    last_used_s REAL, last_ip TEXT NOT NULL
 ) STRICT, WITHOUT ROWID
 """
 
@@ -27,7 +30,7 @@ UPSERT = (
     f"INSERT INTO keys ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "  # noqa: S608
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name != 'id')}"
 )
-TOUCH = "UPDATE keys SET last_used_s = :last_used_s WHERE id = :id"
+TOUCH = "UPDATE keys SET last_used_s = :last_used_s, last_ip = :last_ip WHERE id = :id"
 
 
 def write_row(record: KeyRecord) -> dict[str, object]:

@@ -54,7 +54,7 @@ class KeyStore:
 
     @classmethod
     def open(cls, path: Path) -> "KeyStore":
-        """The store at `path`. Raises PolicyUnavailable when it is missing, damaged or of a later version."""
+        """The store at `path`. Raises PolicyUnavailable when it is missing, damaged or of another version."""
         try:
             database = _connect(path)
         except sqlite3.Error as cause:
@@ -86,12 +86,12 @@ class KeyStore:
         self._write(UPSERT, [write_row(record) for record in records])
         self._remember(records)
 
-    def touch(self, key_id: str, now_s: float) -> None:
-        """Note a use of the key, to the minute, in memory; `flush` or `close` writes it."""
+    def touch(self, key_id: str, now_s: float, ip: str) -> None:
+        """Note a use of the key from `ip`, the first in each minute, in memory; `flush` or `close` writes it."""
         record = self._records.get(key_id)
         minute_s = now_s - now_s % TOUCH_GRANULARITY_S
         if record is not None and (record.last_used_s is None or record.last_used_s < minute_s):
-            self._records[key_id] = replace(record, last_used_s=minute_s)
+            self._records[key_id] = replace(record, last_used_s=minute_s, last_ip=ip)
             self._unwritten_uses.add(key_id)
 
     def flush(self) -> None:
@@ -99,7 +99,7 @@ class KeyStore:
         if not self._unwritten_uses:
             return
         noted = frozenset(self._unwritten_uses)
-        self._write(TOUCH, [{"id": key_id, "last_used_s": self._records[key_id].last_used_s} for key_id in noted])
+        self._write(TOUCH, [_use(self._records[key_id]) for key_id in noted])
         self._unwritten_uses -= noted
 
     def refresh(self) -> None:
@@ -172,6 +172,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
+def _use(record: KeyRecord) -> dict[str, object]:
+    return {"id": record.id, "last_used_s": record.last_used_s, "last_ip": record.last_ip}
+
+
 def _merged(record: KeyRecord, known: KeyRecord | None) -> KeyRecord:
     """`record` with what memory knows better: a later use, and a revocation that the disk refused."""
     if known is None:
@@ -179,5 +183,5 @@ def _merged(record: KeyRecord, known: KeyRecord | None) -> KeyRecord:
     if known.revoked_s is not None and record.revoked_s is None:
         return known
     if (known.last_used_s or 0.0) > (record.last_used_s or 0.0):
-        return replace(record, last_used_s=known.last_used_s)
+        return replace(record, last_used_s=known.last_used_s, last_ip=known.last_ip)
     return record

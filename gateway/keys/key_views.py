@@ -25,13 +25,16 @@ def key_view(record: KeyRecord, now_s: float) -> dict[str, Any]:
         "networks": list(record.networks),
         "state": record.state(now_s),
         "created": show_time(record.created_s),
+        "created_by": record.created_by,
         "expires": show_time(record.ends_s),
         "review": show_time(record.review_s),
         "revoked": show_time(record.revoked_s),
+        "revoked_by": record.revoked_by,
         "revoked_reason": record.revoked_reason,
         "predecessor": record.predecessor_id,
         "successor": record.successor_id,
         "last_used": show_time(record.last_used_s),
+        "last_ip": record.last_ip,
     }
 
 

@@ -14,6 +14,7 @@ from gateway.exchange import Exchange
 from gateway.gate import Gate
 from gateway.identity import Identity
 from gateway.keys.key_store import KeyStore
+from gateway.keys.key_watch import KeyWatch
 from gateway.memory_store import MemoryStore
 from gateway.metrics import Metrics
 from gateway.own_routes import health_routes, metrics_route
@@ -24,7 +25,7 @@ from gateway.running import Running
 from policies.api_key import mint
 from policies.guessing import Guessing
 from policies.key_record import KeyRecord, new_record
-from policies.networks import Networks
+from policies.networks import Address, Networks
 from policies.policy import Limits, Policy, Team
 from policies.principal import Principal
 from tests.fakes import STAMP, FakeEngine, FakeIncoming, FakeReply, ManualClock, MemoryLog, card
@@ -67,6 +68,7 @@ class TestGate:
         self.policy = Policy(**{"teams": teams, "networks": Networks(allow=("127.0.0.0/8",)), **policy})
         self.dispatcher = Dispatcher((self.engine,), self.clock, self.metrics.step)
         self.gate = self._compose(self.clock)
+        self.key_watch = KeyWatch(self.store, self.clock, self.gate.audit.noted_later)
 
     async def start(self) -> "TestGate":
         await self.dispatcher.start_up()
@@ -142,10 +144,12 @@ class TestGate:
         )
 
     async def _page(self) -> bytes:
+        self.metrics.key_ends(self.key_watch.ends())
         return self.metrics.page(self.dispatcher, {})
 
-    def _accepted(self, principal: Principal) -> None:
+    def _accepted(self, principal: Principal, client: Address) -> None:
         self.accepted.append(principal.key_id)
+        self.key_watch.used(principal, client)
 
     def _bug(self, _exchange: Exchange, bug: Exception) -> None:
         self.bugs.append(bug)

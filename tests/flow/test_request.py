@@ -52,6 +52,20 @@ async def test_a_chat_is_streamed_and_recorded(gate: TestGate) -> None:
     assert record["params"] | {"messages": 1, "temperature": 0.8} == record["params"]
     assert record["req_id"] == reply.headers["x-request-id"]
     assert gate.accepted == [gate.records["one"].id]
+    assert gate.store.get(gate.records["one"].id).last_ip == "127.0.0.1"
+
+
+async def test_a_replaced_key_that_is_still_in_use_is_flagged(gate: TestGate) -> None:
+    gate.add_key("old", "one", successor_id=gate.records["one"].id)
+    await gate.send("GET", "/api/tags", key="old")
+    await gate.send("GET", "/api/tags", key="one")
+    assert "key.predecessor_used" not in gate.log.events()
+    for _ in range(2):
+        await gate.send("GET", "/api/tags", key="old")
+    await settled()
+    [flag] = [entry for entry in gate.log.entries if entry["event"] == "key.predecessor_used"]
+    assert flag["stage"] == "system"
+    assert flag["details"] == {"key_id": gate.records["old"].id, "successor": gate.records["one"].id}
 
 
 async def test_a_chat_is_answered_whole(gate: TestGate) -> None:
@@ -287,6 +301,16 @@ async def test_8_a_scope_that_the_key_lacks(gate: TestGate) -> None:
     assert (await gate.send("GET", "/metrics", key="one", listener="admin"))[0].status == 403
     page, _ = await gate.send("GET", "/metrics", key="metrics", listener="admin")
     assert b"corral_requests_total" in page.body
+
+
+async def test_8_the_metrics_show_the_keys_that_end_soon_and_no_others(gate: TestGate) -> None:
+    gate.add_key("soon", "one", expires_s=gate.clock.unix_ns() / 1e9 + 3600)
+    series = f'corral_key_expires_seconds{{key_id="{gate.records["soon"].id}",team="one"}} 3600.0'
+    page, _ = await gate.send("GET", "/metrics", key="metrics", listener="admin")
+    assert [line for line in page.body.decode().splitlines() if line.startswith("corral_key_expires")] == [series]
+    gate.revoke("soon")
+    page, _ = await gate.send("GET", "/metrics", key="metrics", listener="admin")
+    assert b"corral_key_expires_seconds{" not in page.body
 
 
 # ---- (9) prepare

@@ -30,6 +30,7 @@ class Desk:
         self.entries: list[dict] = []
         self.policy = Policy(teams={"blue": Team(models=("*",)), "red": Team()})
         self.random_bytes = secrets.token_bytes
+        self.operator = "anna"
 
     async def record(self, entry: dict) -> None:
         self.entries.append(entry)
@@ -41,7 +42,7 @@ class Desk:
             peppers=PEPPERS,
             random_bytes=self.random_bytes,
             stamp=Stamp(int(self.now_s * 1e6), 5, "boot"),
-            actor=Actor(kind="operator", id="1000", name="anna", method="so_peercred"),
+            actor=Actor(kind="operator", id="1000", name=self.operator, method="so_peercred"),
             record=self.record,
         )
         return json.loads(json.dumps(await perform(act, arguments, context)))
@@ -233,16 +234,29 @@ async def test_the_list_shows_every_key_and_no_secret(desk):
     one = await desk.do("keys.create", team="blue")
     desk.now_s += 1
     two = await desk.do("keys.create", team="red")
-    desk.keys.touch(two["id"], desk.now_s)
+    desk.keys.touch(two["id"], desk.now_s, "203.0.113.9")
     listed = (await desk.do("keys.list"))["keys"]
     assert [key["id"] for key in listed] == [one["id"], two["id"]]
     assert listed[0]["created"] == "2027-01-15T08:00:00Z"
     assert listed[0]["last_used"] is None
-    assert listed[1]["last_used"] == "2027-01-15T08:00:00Z"
+    assert (listed[1]["last_used"], listed[1]["last_ip"]) == ("2027-01-15T08:00:00Z", "203.0.113.9")
     assert "digest" not in listed[0]
     assert [key["id"] for key in (await desk.do("keys.list", team="red"))["keys"]] == [two["id"]]
     assert (await desk.refused("keys.list", team="green")).reason == "team_unknown"
     assert [entry["event"] for entry in desk.entries] == ["key.created"] * 2
+
+
+async def test_who_made_replaced_and_ended_a_key_is_kept_and_told(desk):
+    old = await desk.do("keys.create", team="blue", owner="berta")
+    desk.operator = "carla"
+    new = await desk.do("keys.rotate", id=old["id"])
+    desk.operator = "dora"
+    await desk.do("keys.revoke", id=old["id"])
+    listed = {key["id"]: (key["created_by"], key["revoked_by"]) for key in (await desk.do("keys.list"))["keys"]}
+    assert listed == {old["id"]: ("anna", "dora"), new["id"]: ("carla", "")}
+    told = [entry["change"]["details"] for entry in desk.entries]
+    assert [details.get("created_by") for details in told] == ["anna", "carla", None, None]
+    assert [details.get("revoked_by") for details in told] == [None, None, None, "dora"]
 
 
 async def findings(desk: Desk) -> dict[str, list[str]]:
@@ -257,7 +271,7 @@ async def test_the_review_names_the_keys_that_need_a_look_and_why(desk):
     await desk.do("keys.revoke", id=gone, reason="x")
     assert await findings(desk) == {endless: ["no_expiry"]}
     desk.now_s += 60 * DAY_S
-    desk.keys.touch(usual, desk.now_s)
+    desk.keys.touch(usual, desk.now_s, "203.0.113.9")
     assert await findings(desk) == {long: ["unused"], endless: ["no_expiry", "unused"]}
     desk.now_s += 20 * DAY_S
     assert (await findings(desk))[usual] == ["review_soon", "expires_soon"]
@@ -268,7 +282,7 @@ async def test_the_review_names_the_keys_that_need_a_look_and_why(desk):
 async def test_a_reviewed_key_is_due_again_later(desk):
     made = await desk.do("keys.create", team="blue", expires="400d")
     desk.now_s += 90 * DAY_S
-    desk.keys.touch(made["id"], desk.now_s)
+    desk.keys.touch(made["id"], desk.now_s, "203.0.113.9")
     assert await findings(desk) == {made["id"]: ["review_due"]}
     await desk.do("keys.review", id=made["id"], next="180d", ticket="Q-1")
     assert await findings(desk) == {}

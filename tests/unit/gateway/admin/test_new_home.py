@@ -62,6 +62,7 @@ def test_the_first_key_opens_the_gate_for_the_default_team(tmp_path):
     store = KeyStore.open(made.home.keys)
     peppers = load_peppers(made.home.pepper)
     principal = verify_api_key(ApiKeyCredential(made.first_key.text), store.get, peppers, NOW_S)
+    assert [record.created_by for record in store.records()] == ["anna"]
     store.close()
     assert (principal.team, principal.owner, principal.scopes) == ("default", "anna", {"inference", "models"})
 

@@ -20,13 +20,14 @@ def test_a_new_key_is_told_whole():
 
 
 def test_a_change_tells_what_differs_old_and_new():
-    revoked = replace(KEY, revoked_s=2000.0, owner="anna")
+    revoked = replace(KEY, revoked_s=2000.0, revoked_by="berta", owner="anna")
     change = audit_change(revoked, KEY, "", "")
-    assert change.details == {"revoked_s": 2000.0, "owner": "anna"}
+    assert change.details == {"revoked_s": 2000.0, "revoked_by": "berta", "owner": "anna"}
     back = audit_change(replace(KEY, owner="berta"), revoked, "", "")
-    assert back.details == {"owner": "berta", "owner_before": "anna", "revoked_s_before": 2000.0}
+    gone = {"owner_before": "anna", "revoked_s_before": 2000.0, "revoked_by_before": "berta"}
+    assert back.details == {"owner": "berta", **gone}
     assert change.after_hash == back.before_hash != back.after_hash
 
 
 def test_a_use_is_no_change():
-    assert audit_change(replace(KEY, last_used_s=5.0), KEY, "", "").details == {}
+    assert audit_change(replace(KEY, last_used_s=5.0, last_ip="203.0.113.9"), KEY, "", "").details == {}

@@ -38,12 +38,15 @@ FULL = record(
     purpose='it\'s a "test"; DROP TABLE keys --',
     networks=("10.0.0.0/8", "2001:db8::/32"),
     expires_s=None,
+    created_by="berta",
     revoked_s=NOW_S + 9,
+    revoked_by="carla",
     revoked_reason="lost",
     predecessor_id=record(1).id,
     successor_id=record(2).id,
     overlap_ends_s=NOW_S + 5,
     last_used_s=NOW_S,
+    last_ip="2001:db8::9",
 )
 
 
@@ -87,22 +90,22 @@ def test_uses_are_noted_to_the_minute_and_written_later(store, path):
     used = record(1)
     store.save(used)
     minute_s = NOW_S - NOW_S % 60 + 600
-    store.touch(used.id, minute_s + 59)
-    store.touch(used.id, minute_s + 1)
-    store.touch("nobody", minute_s)
-    assert store.get(used.id).last_used_s == minute_s
+    store.touch(used.id, minute_s + 59, "203.0.113.9")
+    store.touch(used.id, minute_s + 1, "203.0.113.10")
+    store.touch("nobody", minute_s, "203.0.113.9")
+    assert (store.get(used.id).last_used_s, store.get(used.id).last_ip) == (minute_s, "203.0.113.9")
     other = KeyStore.open(path)
     assert other.get(used.id).last_used_s is None
     store.flush()
     store.flush()
     other.refresh()
-    assert other.get(used.id).last_used_s == minute_s
+    assert (other.get(used.id).last_used_s, other.get(used.id).last_ip) == (minute_s, "203.0.113.9")
     other.close()
 
 
 def test_closing_writes_the_last_uses(store, path):
     store.save(record(1))
-    store.touch(record(1).id, NOW_S)
+    store.touch(record(1).id, NOW_S, "203.0.113.9")
     store.close()
     again = KeyStore.open(path)
     assert again.get(record(1).id).last_used_s is not None
@@ -112,10 +115,10 @@ def test_closing_writes_the_last_uses(store, path):
 def test_a_change_planned_before_a_use_does_not_undo_it(store):
     store.save(record(1))
     planned = replace(store.get(record(1).id), owner="berta")
-    store.touch(record(1).id, NOW_S)
+    store.touch(record(1).id, NOW_S, "203.0.113.9")
     store.save(planned)
     kept = store.get(record(1).id)
-    assert (kept.owner, kept.last_used_s) == ("berta", NOW_S - NOW_S % 60)
+    assert (kept.owner, kept.last_used_s, kept.last_ip) == ("berta", NOW_S - NOW_S % 60, "203.0.113.9")
 
 
 def test_subscribers_hear_each_revocation_once(store):
@@ -171,7 +174,7 @@ def test_a_batch_is_saved_whole_or_not_at_all(store, path):
 
 def test_uses_that_could_not_be_written_are_kept(store):
     store.save(record(1))
-    store.touch(record(1).id, NOW_S)
+    store.touch(record(1).id, NOW_S, "203.0.113.9")
     store._database.execute("PRAGMA query_only = ON")
     with pytest.raises(PolicyUnavailable):
         store.flush()
@@ -211,6 +214,7 @@ def change(path: Path, *statements: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
+        "PRAGMA user_version = 1",
         "PRAGMA user_version = 99",
         "UPDATE keys SET scopes = 'admin auditor'",
         "UPDATE keys SET scopes = 'root'",

@@ -22,7 +22,9 @@ def test_times_are_utc_to_the_second():
 
 
 def test_a_view_shows_what_matters_and_no_digest():
-    view = key_view(replace(KEY, overlap_ends_s=NOW_S + 60), NOW_S)
+    names = {"created_by": "anna", "revoked_by": "berta", "last_ip": "::1"}
+    view = key_view(replace(KEY, overlap_ends_s=NOW_S + 60, **names), NOW_S)
+    assert view.items() >= names.items()
     assert view["scopes"] == ["inference", "models"]
     assert view["expires"] == "2027-01-15T08:01:00Z"
     assert view["state"] == "active"

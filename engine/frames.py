@@ -230,7 +230,7 @@ PreparerAnswer = PreparerHello | Ready | Failed | Description
 
 
 class FrameError(Exception):
-    """The other side sent something that is not a frame of this protocol."""
+    """The other side sent something that is not a frame of this protocol. The text quotes nothing of it."""
 
 
 class FrameReader:
@@ -266,8 +266,8 @@ class FrameReader:
         del self._buffer[:end]
         try:
             return self._decoder.decode(body)
-        except msgspec.MsgspecError as fault:
-            raise FrameError(f"not a frame of this protocol: {fault}") from None
+        except msgspec.MsgspecError:
+            raise FrameError("not a frame of this protocol") from None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -28,6 +28,11 @@ sys.modules["diskcache"] = ModuleType("diskcache")
 os.putenv("GGML_NO_BACKTRACE", "1")
 
 import llama_cpp.llama_cpp as _bindings  # noqa: E402
+from llama_cpp import _utils  # noqa: E402
+
+# Opened at import for llama_cpp's own high-level classes, which Corral never uses, and never closed by it.
+_utils.outnull_file.close()
+_utils.errnull_file.close()
 
 raw: Any = _bindings  # its annotations describe C, not what ctypes takes and gives
 
@@ -66,7 +71,6 @@ _free_sampler = _bind(_short, "llama_sampler_free", [_void], None)
 _chain_add = _bind(_short, "llama_sampler_chain_add", [_void, _void], None)
 _seq_rm = _bind(_short, "llama_memory_seq_rm", [_void, _int, _int, _int], _bool)
 _seq_cp = _bind(_short, "llama_memory_seq_cp", [_void, _int, _int, _int, _int], None)
-_seq_pos_max = _bind(_short, "llama_memory_seq_pos_max", [_void, _int], _int)
 _to_piece = _bind(_short, "llama_token_to_piece", [_void, _int, _text, _int, _int, _bool], _int)
 _is_eog = _bind(_short, "llama_vocab_is_eog", [_void, _int], _bool)
 _logits_ith = _bind(_short, "llama_get_logits_ith", [_void, _int], _void)
@@ -163,11 +167,6 @@ class Vocabulary:
         """Tokens of context the model was trained for; 0 if the file does not say."""
         return self._model.context_length
 
-    @property
-    def chat_template(self) -> str:
-        """The file's own Jinja chat template, or empty."""
-        return self._model.chat_template
-
     def close(self) -> None:
         self._model.close()
 
@@ -215,11 +214,6 @@ class Model:
     def pooling_type(self) -> int:
         """The file's own LLAMA_POOLING_TYPE, or -1."""
         return self._number("pooling_type", _POOLING_UNSPECIFIED)
-
-    @property
-    def chat_template(self) -> str:
-        template = raw.llama_model_chat_template(self.pointer, None)
-        return template.decode("utf-8", "replace") if template else ""
 
     @property
     def embedding_length(self) -> int:
@@ -294,10 +288,6 @@ class Context:
         """Let `target` share positions 0 up to `end` of `source`."""
         if self._memory:
             _seq_cp(self._memory, source, target, 0, end)
-
-    def seq_pos_max(self, sequence: int) -> int:
-        """The last position in memory, or -1."""
-        return int(_seq_pos_max(self._memory, sequence)) if self._memory else -1
 
     def set_abort(self, should_abort: Callable[[], bool] | None) -> None:
         """Ask `should_abort` between graph nodes of every decode to come; None asks no more."""

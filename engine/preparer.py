@@ -15,7 +15,6 @@ A question that hangs in C code ends the process by SIGPROF (engine.preparing.ti
 """
 
 import argparse
-import ctypes
 import os
 import signal
 import socket
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING
 from engine.errors import PrepareFailed
 from engine.frames import PROTOCOL_VERSION, PreparerHello
 from engine.own_stderr import mute_libraries
-from engine.walls import WallReport, first_wall
+from engine.process_start import CANNOT_LOAD, LoadFailed, die_with_supervisor, raise_wall
 
 if TYPE_CHECKING:
     from engine.llama import Vocabulary
@@ -36,23 +35,16 @@ if TYPE_CHECKING:
     from engine.preparing.prompt import Words
     from engine.store.gguf_header import GgufHeader
 
-CANNOT_LOAD = 3
-_PR_SET_PDEATHSIG = 1
-
-
-class CannotPrepare(Exception):
-    """The model cannot be prepared; the message is one sentence."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the preparer; returns the exit status."""
     options = read_arguments(arguments)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    die_with_supervisor()
     stop = _stop_on_sigterm()
     try:
-        _raise_wall(options)
+        raise_wall(options, "preparer")
         preparer, hello = _load(options)
-    except CannotPrepare as fault:
+    except LoadFailed as fault:
         sys.stderr.write(f"preparer: cannot load {options.model}: {fault}\n")
         return CANNOT_LOAD
     _serve(options, preparer, hello, stop)
@@ -71,13 +63,6 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_wall(report: WallReport) -> str:
-    """What is missing from the wall, for the log. Raises CannotPrepare when the wall cannot stand at all."""
-    if not (report.no_new_privs and report.seccomp):
-        raise CannotPrepare(f"this machine cannot wall it in: {'; '.join(report.missing)}")
-    return "; ".join(report.missing)
-
-
 def _stop_on_sigterm() -> socket.socket:
     """A socket that becomes readable at SIGTERM."""
     stop, wake = socket.socketpair()
@@ -91,15 +76,6 @@ def _stop_on_sigterm() -> socket.socket:
     return stop
 
 
-def _raise_wall(options: argparse.Namespace) -> None:
-    try:
-        report = first_wall(read_files=[options.model_file], memory_bytes=options.memory_bytes)
-    except OSError as fault:
-        raise CannotPrepare(f"{fault.filename or 'wall'}: {fault.strerror}") from None
-    if missing := check_wall(report):
-        sys.stderr.write(f"preparer: {options.model}: the wall lacks {missing}\n")
-
-
 def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
     # Behind the wall, see (3).
     from engine.llama import LlamaFault, load_vocabulary  # noqa: PLC0415
@@ -110,9 +86,9 @@ def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
         header = read_header(options.model_file)
         vocabulary = load_vocabulary(options.model_file)
     except (GgufFault, LlamaFault) as fault:
-        raise CannotPrepare(str(fault)) from None
+        raise LoadFailed(str(fault)) from None
     except (OSError, MemoryError) as fault:
-        raise CannotPrepare(f"the file cannot be read ({fault or 'memory'})") from None
+        raise LoadFailed(f"the file cannot be read ({fault or 'memory'})") from None
     hello = PreparerHello(
         version=PROTOCOL_VERSION,
         model=options.model,

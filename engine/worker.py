@@ -15,7 +15,6 @@ Exit status: 0 after SIGTERM, 2 for wrong arguments, 3 when the model cannot be 
 """
 
 import argparse
-import ctypes
 import os
 import signal
 import socket
@@ -27,26 +26,19 @@ from typing import TYPE_CHECKING
 
 from engine.frames import PROTOCOL_VERSION, WorkerHello
 from engine.own_stderr import mute_libraries
-from engine.walls import WallReport, first_wall
+from engine.process_start import CANNOT_LOAD, LoadFailed, die_with_supervisor, raise_wall
 
 if TYPE_CHECKING:
     from engine.batching.step_result import Loop
-
-CANNOT_LOAD = 3
-_PR_SET_PDEATHSIG = 1
-
-
-class LoadFailed(Exception):
-    """The model cannot be served; the message is one sentence."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns the exit status."""
     options = read_arguments(arguments)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    die_with_supervisor()
     stop, wake = socket.socketpair()
     try:
-        _raise_wall(options)
+        raise_wall(options, "worker")
         loop, context_tokens = _load(options)
     except LoadFailed as fault:
         sys.stderr.write(f"worker: cannot load {options.model}: {fault}\n")
@@ -69,13 +61,6 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_wall(report: WallReport) -> str:
-    """What is missing from the wall, for the log. Raises LoadFailed when the wall cannot stand at all."""
-    if not (report.no_new_privs and report.seccomp):
-        raise LoadFailed(f"this machine cannot wall the worker in: {'; '.join(report.missing)}")
-    return "; ".join(report.missing)
-
-
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -91,15 +76,6 @@ def _stop_on_sigterm(wake: socket.socket) -> None:
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's to answer
-
-
-def _raise_wall(options: argparse.Namespace) -> None:
-    try:
-        report = first_wall(read_files=[options.model_file], memory_bytes=options.memory_bytes)
-    except OSError as fault:
-        raise LoadFailed(f"{fault.filename or 'wall'}: {fault.strerror}") from None
-    if missing := check_wall(report):
-        sys.stderr.write(f"worker: {options.model}: the wall lacks {missing}\n")
 
 
 def _load(options: argparse.Namespace) -> tuple["Loop", int]:

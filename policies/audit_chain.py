@@ -119,11 +119,6 @@ def link(body: bytes, seq: int, prev: str) -> bytes:
     return b'{"v":%d,"seq":%d,%s,"prev":"%s"}' % (FORMAT, seq, body[1:-1], prev.encode("ascii"))
 
 
-def chain_line(entry: Mapping[str, Any], seq: int, prev: str) -> bytes:
-    """The line for a record, without newline. Raises as `encode_entry`."""
-    return link(encode_entry(entry), seq, prev)
-
-
 def head_bytes(head: Head) -> bytes:
     """The head file: one line of JSON whose `check` is the SHA-256 of all that stands before it."""
     fields = b'{"v":%d,"seq":%d,"hash":"%s","segment":"%s",' % (

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from policies.errors import AddressNotAllowed
-from policies.networks import Address, Network, read_address
+from policies.networks import Address, Network, is_within, read_address
 
 # Longer lists serve only to make us work; no real chain has more proxies than this.
 MAX_HOPS = 20
@@ -37,20 +37,16 @@ def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted_pr
         nearest = read_address(peer)
     except ValueError:
         raise AddressNotAllowed("peer_unreadable") from None
-    if not _is_within(nearest, trusted_proxies):
+    if not is_within(nearest, trusted_proxies):
         return nearest
     hops = _forwarded_hops(headers)
     if len(hops) > MAX_HOPS:
         raise AddressNotAllowed("forwarded_too_long")
     for hop in reversed(hops):
         nearest = _read_hop(hop)
-        if not _is_within(nearest, trusted_proxies):
+        if not is_within(nearest, trusted_proxies):
             break
     return nearest
-
-
-def _is_within(address: Address, networks: Sequence[Network]) -> bool:
-    return any(network.version == address.version and address in network for network in networks)
 
 
 def _forwarded_hops(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:

@@ -61,7 +61,8 @@ class Guessing:
         if len(self._forgotten_at_s) > self._max_networks:
             self._forgotten_at_s.popitem(last=False)
         if over:
-            raise RateLimited("guessing", limit="failed_credentials", retry_after_s=excess_s)
+            retry_after_s = min(excess_s, self._window_s)  # rounding may put it a step beyond
+            raise RateLimited("guessing", limit="failed_credentials", retry_after_s=retry_after_s)
 
 
 def guess_network(address: Address) -> Network:

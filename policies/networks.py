@@ -5,6 +5,7 @@ allows nobody, an absent one (None) leaves the decision to the lists around it. 
 counts as its v4 address, so a list cannot be dodged by spelling.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
@@ -52,9 +53,9 @@ class Networks:
 
     def allows(self, address: Address) -> bool:
         """Whether `address` passes this list."""
-        if _within(address, self._denied):
+        if is_within(address, self._denied):
             return False
-        return self.allow is None or _within(address, self._allowed)
+        return self.allow is None or is_within(address, self._allowed)
 
     def require(self, address: Address, reason: str) -> None:
         """Raises AddressNotAllowed with the private `reason` when `address` does not pass."""
@@ -62,5 +63,6 @@ class Networks:
             raise AddressNotAllowed(reason)
 
 
-def _within(address: Address, networks: tuple[Network, ...]) -> bool:
+def is_within(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether one of `networks` holds `address`."""
     return any(network.version == address.version and address in network for network in networks)

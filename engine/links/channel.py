@@ -90,7 +90,7 @@ class Channel:
         while True:
             try:
                 failures = 0 if await self._converse() else failures + 1
-            except (OSError, FrameError) as fault:
+            except (OSError, FrameError) as fault:  # texts of the kernel and of ours, never of the other side
                 log.warning("engine connection failed", extra={"socket": self._path, "fault": str(fault)})
                 failures += 1
             except Exception:  # this loop supervises: a bug behind a callback must not leave the process unreachable

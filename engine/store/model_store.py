@@ -85,16 +85,6 @@ class ModelStore:
         """The model of that name, compared without case. Raises StoreFault."""
         return self._read(self._manifest_of(_parse(name)))
 
-    def cards(self) -> list[ModelCard]:
-        """What the engine offers, by name; entries that cannot be served are left out (see `scan`)."""
-        cards = []
-        for model in self.scan()[0]:
-            try:
-                cards.append(self.card(model))
-            except StoreFault:
-                continue
-        return cards
-
     def card(self, model: StoredModel) -> ModelCard:
         """The card of `model`. Its file is read only where the config leaves something out."""
         details, capabilities = details_in(model.config), _text_list(model.config.get("capabilities"))
@@ -117,10 +107,6 @@ class ModelStore:
             return read_header(model.file)
         except (GgufFault, OSError) as fault:
             raise _damaged(model, _words(fault)) from None
-
-    def model_file(self, name: str) -> Path:
-        """Where the GGUF file of the model lies. Raises StoreFault."""
-        return self.find(name).file
 
     def verify(self, name: str) -> None:
         """Hash the model's file again. Raises StoreFault when it is not what was imported."""

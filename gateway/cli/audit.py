@@ -1,7 +1,7 @@
 """`corral audit verify` proves the stored log whole; `corral audit tail` shows it to people.
 
 Both read the files alone, so they work while the gateway runs, after it crashed, and on a copy. Exit
-statuses of verify: 0 whole, 1 tampered, 2 gap by policy, 3 unreadable or bad input.
+statuses of verify: 0 whole, 1 tampered, 3 unreadable or bad input (2 is kept free for a gap that policy allows).
 """
 
 import argparse

@@ -4,7 +4,6 @@ TLS files that are missing or closed to it, secrets that others can read, folder
 slow parser.
 """
 
-import importlib.util
 import os
 import shutil
 import stat
@@ -13,8 +12,9 @@ from pathlib import Path
 
 from gateway.configuration.settings import Config
 from gateway.homes.home import Home
+from gateway.http.http_handler import assert_c_parser
+from gateway.http.self_test import UnfitParser
 
-C_PARSER = "aiohttp._http_parser"
 LEAST_FREE_BYTES = 1024 * 1024  # a few thousand records; with less, the first requests would already be refused
 
 
@@ -29,10 +29,12 @@ def file_faults(home: Home, config: Config) -> list[str]:
 
 
 def parser_faults() -> list[str]:
-    """A fault when aiohttp would parse requests in Python: another parser than the one that is tested here."""
-    if importlib.util.find_spec(C_PARSER) is not None:
-        return []
-    return ["aiohttp has no C parser here: install the aiohttp wheel for this platform instead of a pure build"]
+    """The fault of a parser that may not face a network; the gateway would refuse it too, but only as it starts."""
+    try:
+        assert_c_parser()
+    except UnfitParser as fault:
+        return [str(fault)]
+    return []
 
 
 def _certificates(home: Home, config: Config) -> Iterator[Path]:

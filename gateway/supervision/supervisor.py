@@ -76,4 +76,4 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (bug := task.exception()) is not None:
             # Its process goes unattended, the rest is kept: a bug in one keeper must not stop the service.
-            log.error("supervision_failed", error=type(bug).__name__, detail=str(bug))
+            log.error("supervision_failed", error=type(bug).__name__, exc_info=bug)

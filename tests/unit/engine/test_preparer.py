@@ -13,8 +13,8 @@ import pytest
 
 from engine.frames import PROTOCOL_VERSION, Describe, Description, Failed, Hello, Prepare, PreparerHello, Ready, encode
 from engine.llama import load_vocabulary
-from engine.preparer import CANNOT_LOAD, CannotPrepare, check_wall, read_arguments, words_of
-from engine.walls import WallReport
+from engine.preparer import read_arguments, words_of
+from engine.process_start import CANNOT_LOAD
 from policies.call import Message
 from tests.unit.engine.preparing.test_preparer_service import Gateway
 from tests.unit.engine.tiny_gguf import CHATML, write_vocabulary
@@ -137,21 +137,6 @@ def test_arguments_are_all_needed() -> None:
     with pytest.raises(SystemExit) as caught:
         read_arguments(["--model", "x"])
     assert caught.value.code == 2
-
-
-def test_a_wall_without_seccomp_does_not_do() -> None:
-    report = WallReport(
-        no_new_privs=True,
-        landlock_abi=0,
-        memory_bytes=1,
-        core_dumps_off=True,
-        capabilities_dropped=True,
-        seccomp=True,
-        missing=("landlock",),
-    )
-    assert check_wall(report) == "landlock"
-    with pytest.raises(CannotPrepare, match="wall it in: landlock"):
-        check_wall(WallReport(**{name: getattr(report, name) for name in report.__slots__} | {"seccomp": False}))
 
 
 def test_control_tokens_are_found_in_a_real_vocabulary(tmp_path: Path) -> None:

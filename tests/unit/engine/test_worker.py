@@ -1,20 +1,15 @@
-"""The worker's command line and what it makes of a wall with gaps; the process itself is in tests/e2e."""
+"""The worker's command line; the process itself is in tests/e2e."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
-from engine.walls import WallReport
-from engine.worker import LoadFailed, check_wall, read_arguments
+from engine.worker import read_arguments
 
 ARGUMENTS = {
     "--model-file": "/m.gguf", "--model": "smollm2:135m", "--role": "chat", "--slots": "8", "--context-tokens": "4096",
     "--batch-tokens": "512", "--threads": "1", "--memory-bytes": "1073741824", "--listen-fd": "3",
 }  # fmt: skip
-WHOLE = WallReport(
-    no_new_privs=True, landlock_abi=7, memory_bytes=1, core_dumps_off=True, capabilities_dropped=True, seccomp=True
-)
 
 
 def flat(arguments: dict[str, str]) -> list[str]:
@@ -41,15 +36,3 @@ def test_values_out_of_range_are_refused(name: str, value: str, capsys: pytest.C
     with pytest.raises(SystemExit, match="2"):
         read_arguments(flat(ARGUMENTS | {name: value}))
     assert name in capsys.readouterr().err
-
-
-def test_a_wall_without_landlock_stands_and_its_gap_is_named() -> None:
-    assert check_wall(WHOLE) == ""
-    gap = dataclasses.replace(WHOLE, landlock_abi=0, missing=("landlock (this kernel has none)",))
-    assert check_wall(gap) == "landlock (this kernel has none)"
-
-
-@pytest.mark.parametrize("name", ["seccomp", "no_new_privs"])
-def test_without_the_rest_no_model_is_opened(name: str) -> None:
-    with pytest.raises(LoadFailed, match="cannot wall"):
-        check_wall(dataclasses.replace(WHOLE, **{name: False}, missing=(name,)))

@@ -126,7 +126,7 @@ def test_values_become_short_plain_data(stream: io.StringIO) -> None:
         thing=Thing(),
         deep=deep,
         long="y" * 5000,
-        used="with corral_abc_SECRET here",
+        used="with corral_abc_SECRET and CORRAL_ABC_SECRET here",
         screen="a\x1b[2Jb",
         many=list(range(100)),
     )

@@ -16,6 +16,7 @@ from policies.api_key import (
     find_api_keys,
     hash_key,
     is_key_id,
+    mask_api_keys,
     mint,
     read_api_key,
 )
@@ -109,6 +110,12 @@ def test_keys_inside_a_text_are_found_and_lookalikes_are_not():
     text = f"export KEY={one.text};{wrong} x{two.text}y {one.text}{two.text}"
     assert [key.id for _, key in find_api_keys(text)] == [one.id, two.id, one.id, two.id]
     assert next(find_api_keys(text))[0] == text.index(one.text)
+
+
+def test_whatever_looks_like_a_key_is_masked():
+    text = mint(made_of(4)).text
+    for secret in (text, text[:-9], text.upper(), text + text):
+        assert mask_api_keys(f"with {secret}!") == "with corral_[masked]!"
 
 
 def test_the_hash_is_hmac_sha256_of_the_whole_key():

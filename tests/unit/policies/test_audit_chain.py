@@ -17,7 +17,6 @@ from policies.audit_chain import (
     RecordTooLong,
     StoredLine,
     Verdict,
-    chain_line,
     encode_entry,
     head_bytes,
     line_hash,
@@ -25,6 +24,7 @@ from policies.audit_chain import (
     segment_name,
     verify_lines,
 )
+from tests.chain_lines import chain_line
 
 Segments = dict[str, bytes]
 PER_SEGMENT = 25

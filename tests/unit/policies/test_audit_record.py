@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.audit_chain import MAX_LINE_BYTES, chain_line
+from policies.audit_chain import MAX_LINE_BYTES
 from policies.audit_record import (
     ADMIN_EVENTS,
     EVENTS,
@@ -28,6 +28,7 @@ from policies.audit_record import (
     request_record,
     system_record,
 )
+from tests.chain_lines import chain_line
 
 STAMP = Stamp(1_700_000_000_123_456, 42, "boot")
 WORST = '"' * 5000
@@ -78,6 +79,12 @@ def test_admin_and_system_records() -> None:
     }
     record = system_record("audit.recovered", STAMP, {"torn_bytes": 7, "torn_file": "x"})
     assert (record["stage"], record["details"]) == ("system", {"torn_bytes": 7, "torn_file": "x"})
+
+
+@pytest.mark.parametrize(("event", "code"), [("key.expiring", "C3031W"), ("key.predecessor_used", "C3032W")])
+def test_what_is_noticed_about_keys_is_a_system_record_to_be_looked_at(event: str, code: str) -> None:
+    record = system_record(event, STAMP, {"key_id": "abc"})
+    assert (record["stage"], record["code"], record["details"]) == ("system", code, {"key_id": "abc"})
 
 
 def test_every_event_has_its_own_code_and_a_stage() -> None:
@@ -137,7 +144,7 @@ def test_the_widest_record_fits_one_line() -> None:
     assert len(line) < MAX_LINE_BYTES
     details: dict[str, str | int | float | bool] = {f"{number}{WORST}": WORST for number in range(2 * MAX_DETAILS)}
     record = admin_record(
-        "policy.changed",
+        "key.created",
         STAMP,
         facts.actor,
         Change(object=WORST, details=details, reason=WORST, ticket=WORST),

@@ -10,6 +10,7 @@ import pytest
 from engine.store import blob
 from engine.store.model_store import ModelStore
 from engine.store.store_fault import StoreFault
+from policies.call import ModelCard
 from tests.unit.engine.tiny_gguf import Entry, model_bytes
 
 
@@ -20,6 +21,11 @@ def model(path: Path, **changes: Entry) -> Path:
 
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def cards(store: ModelStore) -> list[ModelCard]:
+    """What the store offers to `corral serve`."""
+    return [store.card(entry) for entry in store.scan()[0]]
 
 
 @pytest.fixture
@@ -39,18 +45,18 @@ def test_an_imported_model_lies_in_ollamas_layout(tmp_path: Path, store: ModelSt
     document = json.loads(manifest.read_bytes())
     assert document["layers"][0]["digest"] == f"sha256:{digest}"
     assert (tmp_path / f"models/blobs/sha256-{digest}").read_bytes() == model_bytes()
-    (card,) = store.cards()
+    (card,) = cards(store)
     assert card.name == "Tiny:1"
     assert card.digest == sha256(manifest.read_bytes()).hexdigest()
     assert card.size_bytes == len(model_bytes())
     assert card.capabilities == ("completion",)
     assert card.details.context_length == 256
-    assert store.model_file("TINY:1").name == f"sha256-{digest}"
+    assert store.find("TINY:1").file.name == f"sha256-{digest}"
     store.verify("tiny:1")
 
 
 def test_an_empty_store_is_empty_and_stays_unmade(tmp_path: Path, store: ModelStore) -> None:
-    assert store.cards() == []
+    assert cards(store) == []
     assert not (tmp_path / "models").exists()
     with pytest.raises(StoreFault, match="no model 'x:latest'"):
         store.find("x")
@@ -102,7 +108,7 @@ def test_a_full_disk_at_any_write_leaves_nothing(
     monkeypatch.setattr(blob, "make_durable", fill)
     with pytest.raises(StoreFault, match="no space left"):
         store.import_gguf(source, "tiny")
-    assert store.cards() == []
+    assert cards(store) == []
     assert not any(
         name.startswith("blobs/sha256-" + sha256(model_bytes()).hexdigest()) for name in files(tmp_path / "models")
     )
@@ -113,7 +119,7 @@ def test_removing_keeps_what_others_use(tmp_path: Path, store: ModelStore, sourc
     store.import_gguf(source, "one")
     store.import_gguf(source, "team/two")
     store.remove("ONE")
-    assert [card.name for card in store.cards()] == ["team/two:latest"]
+    assert [card.name for card in cards(store)] == ["team/two:latest"]
     store.verify("team/two")
     store.remove("team/two")
     assert files(tmp_path / "models") == set()
@@ -130,7 +136,7 @@ def test_removing_deletes_no_blob_while_a_manifest_cannot_be_read(
     store.remove("one")
     assert len(list((tmp_path / "models/blobs").iterdir())) == 2
     store.remove("two")
-    assert store.cards() == []
+    assert cards(store) == []
 
 
 def test_a_changed_file_is_named_with_the_remedy(store: ModelStore, source: Path) -> None:
@@ -169,10 +175,11 @@ def test_a_foreign_store_is_read_without_writing(tmp_path: Path, store: ModelSto
     document = json.loads(manifest.read_bytes())
     document["config"] = {"mediaType": "x", "digest": f"sha256:{digest}", "size": len(config)}
     manifest.write_bytes(json.dumps(document).encode())
-    (card,) = store.cards()
+    (card,) = cards(store)
     assert (card.details.context_length, card.capabilities) == (256, ("completion",))
     imported.file.write_bytes(b"x" * imported.size_bytes)
-    assert store.cards() == []
+    with pytest.raises(StoreFault, match="cannot be used"):
+        cards(store)
 
 
 def test_a_store_that_cannot_be_made_is_named(tmp_path: Path, source: Path) -> None:

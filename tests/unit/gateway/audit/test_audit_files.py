@@ -6,7 +6,8 @@ import pytest
 
 from gateway.audit import audit_files
 from gateway.audit.audit_files import HEAD_NAME, HeadMissing, is_chain, read_head_file, stored_lines, verify_chain
-from policies.audit_chain import GENESIS, MAX_LINE_BYTES, Head, chain_line, head_bytes, line_hash, segment_name
+from policies.audit_chain import GENESIS, MAX_LINE_BYTES, Head, head_bytes, line_hash, segment_name
+from tests.chain_lines import chain_line
 
 
 def write(folder: Path, records: int) -> list[bytes]:

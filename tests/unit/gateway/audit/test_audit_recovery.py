@@ -8,7 +8,8 @@ from gateway.audit.audit_disk import RealDisk, replace_file
 from gateway.audit.audit_files import HEAD_NAME, segment_paths, verify_chain
 from gateway.audit.audit_recovery import ChainDamaged, first_head, recover
 from gateway.audit.audit_writer import MAX_COMMIT_RECORDS, ChainEnd, ChainWriter
-from policies.audit_chain import GENESIS, chain_line, encode_entry, line_hash
+from policies.audit_chain import GENESIS, encode_entry, line_hash
+from tests.chain_lines import chain_line
 
 
 def body(number: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.dialects import ollama, openai
-from tests.e2e.serving import Corral
+from tests.e2e.serving import Corral, until
 
 pytestmark = pytest.mark.e2e
 SECURED = [
@@ -24,6 +24,8 @@ BODYLESS = ("GET", "HEAD")
 def corral(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corral]:
     """Alive without a model: none is needed to refuse."""
     corral = Corral(tmp_path_factory.mktemp("unauthorized"), engine={"models": []}).make(None)
+    with (corral.home / "policy.yaml").open("a") as policy:
+        policy.write("\nfailed_credentials_per_minute: 10000\n")  # the bound on guessing is another test's
     corral.start("/health/live")
     yield corral
     assert corral.stop() == 0
@@ -33,9 +35,18 @@ def corral(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corral]:
 def credentials(corral: Corral) -> dict[str, str | None]:
     revoked = corral.new_key()
     corral.command("keys", "revoke", revoked["id"], "--reason", "test")
+    expired = corral.new_key("--expires", "1s")["key"]
+    assert until(lambda: corral.request("GET", "/api/version", key=expired)[0] == 401)
     wrong = corral.key[:-8] + ("A" * 8 if not corral.key.endswith("A" * 8) else "B" * 8)
     unknown = "corral_" + "A" * 12 + "_" + "B" * 49
-    return {"none": None, "malformed": "nonsense", "wrong": wrong, "unknown": unknown, "revoked": revoked["key"]}
+    return {
+        "none": None,
+        "malformed": "nonsense",
+        "wrong": wrong,
+        "unknown": unknown,
+        "expired": expired,
+        "revoked": revoked["key"],
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), SECURED + UNKNOWN)

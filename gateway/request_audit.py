@@ -50,7 +50,7 @@ ERROR_EVENTS: tuple[tuple[type[Exception], str, DecisionEffect], ...] = (
 
 
 CLIENT_CLOSED_REQUEST = 499
-"""What logs call the end of a request whose client left (api-and-threats.md, section 1.24)."""
+"""What logs call the end of a request whose client left (nginx's number)."""
 
 
 class Log(Protocol):

@@ -1,4 +1,4 @@
-"""How long one answer may take, and what becomes of it then (api-and-threats.md, section 1.24).
+"""How long one answer may take, and what becomes of it then.
 
 An answer that was being written ends by `length`, with all its text, streamed or whole. One of which
 nothing came at all is cut off a little later, and its caller told that the time is over.

@@ -34,7 +34,7 @@ RETURN_GRACE_S = 30.0
 TAKEN_PAUSE_S = 1.0
 """How long a target that answered SlotTaken is left alone when it reports nothing."""
 MAX_RETRY_AFTER_S = 120.0
-"""openai-python does not retry at all above 120 s (admission.md, section 4.7)."""
+"""openai-python (3.54) does not retry at all above 120 s."""
 SERVICE_SMOOTHING = 0.1
 """Weight of the newest service time in the running mean that Retry-After is computed from."""
 

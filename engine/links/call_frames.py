@@ -25,7 +25,7 @@ def unpack_ids(data: bytes) -> tuple[int, ...]:
 def with_system(call: Call, system: str) -> Call:
     """`call` with the model's own system message, unless the caller brings one or wants no template.
 
-    As Ollama does with SYSTEM of a Modelfile (api-and-threats.md, section 1.5).
+    As Ollama does with SYSTEM of a Modelfile.
     """
     if not system:
         return call

@@ -17,7 +17,7 @@ LF in values, spaces in the request line, chunk syntax), nor the body. The check
  (i) Expect         only `100-continue`, only with a body (Expect desync, 2025): else 417
  (j) Upgrade        `websocket` is answered 426, anything else ignored; the listener closes the
                     connection after any upgrade request (aiohttp GHSA-mfx4-hv73-q22v)
- (k) target         origin-form only; raw path without anything two routers read differently (T8)
+ (k) target         origin-form only; raw path without anything two routers read differently
 """
 
 import re

@@ -159,8 +159,8 @@ class HttpConnection(RequestHandler):
                 timer.cancel()
         super().connection_lost(exc)
 
-    # Bounds on an unfinished head, which aiohttp does not have: a deadline from its first byte (slowloris,
-    # T11), and its size (T12). A first byte that came in one piece with the request before is not seen: clock
+    # Bounds on an unfinished head, which aiohttp does not have: a deadline from its first byte
+    # (slowloris), and its size. A first byte that came in one piece with the request before is not seen: clock
     # and count start with the next one, and the idle deadline bounds the case where none comes.
 
     def data_received(self, data: bytes) -> None:

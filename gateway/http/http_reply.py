@@ -147,7 +147,7 @@ class HttpReply:
         transport.write(data)
 
     async def _drain(self) -> None:
-        """Back-pressure. A client that takes nothing for `write_timeout_s` is dropped (slow read, T11)."""
+        """Back-pressure. A client that takes nothing for `write_timeout_s` is dropped (slow read)."""
         transport = self._link.transport
         if transport is None or not self._link.writing_paused:
             return

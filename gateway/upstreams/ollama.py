@@ -219,7 +219,7 @@ def _decode(data: bytes, kind: type[AnswerT]) -> AnswerT:
 
 
 def _refusal(refused: OutboundRefused) -> EngineError:
-    """Ollama's statuses (api-and-threats.md 1.12) as our errors; its words stay here."""
+    """Ollama's statuses as our errors; its words stay here."""
     if refused.status == 503:
         return SlotTaken("upstream_busy")
     if refused.status == 404:

@@ -72,6 +72,8 @@ class Corral:
         deadline = time.monotonic() + READY_WITHIN_S
         while not self.answers(probe):
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.terminate()
+                self.process.wait(STOP_WITHIN_S)
                 raise AssertionError(f"corral serve did not become ready:\n{self.log()}")
             time.sleep(0.05)
         return self

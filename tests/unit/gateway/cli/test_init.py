@@ -1,40 +1,13 @@
 """`corral init`: the key goes to a terminal or to a file, and every fault leaves nothing behind."""
 
-import json
 import re
 
 import pytest
 
 from gateway.audit.audit_log import AuditNotOpened
-from gateway.cli.main import main
-from gateway.homes.home import Home
 from policies.api_key import KEY_PATTERN, read_api_key
 from policies.errors import AuditUnavailable
-
-
-class Corral:
-    """Runs commands on one home."""
-
-    def __init__(self, path, capsys) -> None:
-        self.home = Home(path)
-        self._capsys = capsys
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        status = main([*words, "--home", str(self.home.path)])
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err
-
-    def json(self, *words: str):
-        status, out, err = self.run(*words, "--json")
-        assert (status, err) == (0, "")
-        return json.loads(out)
-
-
-@pytest.fixture
-def corral(tmp_path, capsys) -> Corral:
-    corral = Corral(tmp_path / "home", capsys)
-    assert corral.run("init")[0] == 0
-    return corral
+from tests.unit.gateway.cli.command_line import Corral
 
 
 def test_init_without_a_terminal_leaves_the_key_in_a_file(tmp_path, capsys):

@@ -1,39 +1,10 @@
 """`corral keys` from the command line, on a home of its own."""
 
-import json
 import re
 import sqlite3
 
-import pytest
-
-from gateway.cli.main import main
-from gateway.homes.home import Home
 from policies.api_key import KEY_PATTERN, read_api_key
-
-
-class Corral:
-    """Runs commands on one home."""
-
-    def __init__(self, path, capsys) -> None:
-        self.home = Home(path)
-        self._capsys = capsys
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        status = main([*words, "--home", str(self.home.path)])
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err
-
-    def json(self, *words: str):
-        status, out, err = self.run(*words, "--json")
-        assert (status, err) == (0, "")
-        return json.loads(out)
-
-
-@pytest.fixture
-def corral(tmp_path, capsys) -> Corral:
-    corral = Corral(tmp_path / "home", capsys)
-    assert corral.run("init")[0] == 0
-    return corral
+from tests.unit.gateway.cli.command_line import Corral
 
 
 def test_create_prints_exactly_id_and_key(corral):

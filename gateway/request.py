@@ -8,7 +8,6 @@ dialect's words, and sees to it that a decision is recorded before it is told.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 from msgspec import structs
 
@@ -21,7 +20,7 @@ from gateway.http.edge import check_edge, demand_identity
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object
 from gateway.routes import Found
-from gateway.time_limit import cut_when_silent, ended_by_time
+from gateway.time_limit import answered_within
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
 from policies.client_address import client_address
@@ -82,14 +81,11 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
     exchange.prompt_tokens = prepared.prompt_tokens
     async with gate.reserved(concurrency_claims(principal, team.limits)):  # (10)
         await gate.audit.authorized(exchange)
-        async with gate.admitted(prepared, grant, exchange.dispatched) as admission:  # (11)
-            limit_s = team.max_answer_s
-            with cut_when_silent(exchange, limit_s):
-                async with aclosing(admission.events()) as events:
-                    timed = ended_by_time(
-                        events, limit_s=limit_s, prompt_tokens=prepared.prompt_tokens, clock=gate.clock
-                    )
-                    await stream(gate, exchange, reply, wish.renderer, timed)  # (12)
+        async with (
+            gate.admitted(prepared, grant, exchange.dispatched) as admission,  # (11)
+            answered_within(team.max_answer_s, exchange, admission.events()) as events,
+        ):
+            await stream(gate, exchange, reply, wish.renderer, events)  # (12)
     return None
 
 

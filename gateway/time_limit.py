@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from engine.errors import DeadlineExceeded
-from gateway.clock import Clock
 from gateway.exchange import Exchange
 from policies.call import Event, Final, Reasoning, Text, Usage
 
@@ -18,26 +17,36 @@ SILENCE_GRACE_S = 5.0
 """How long after the limit an engine that says nothing is waited for: longer than any step."""
 
 
-async def ended_by_time(
-    events: AsyncIterator[Event], *, limit_s: float, prompt_tokens: int, clock: Clock
+@contextlib.asynccontextmanager
+async def answered_within(
+    limit_s: float, exchange: Exchange, events: AsyncGenerator[Event, None]
+) -> AsyncIterator[AsyncIterator[Event]]:
+    """`events` for the length of the block, held to `limit_s` from now; leaving the block closes them."""
+    with _cut_when_silent(exchange, limit_s):
+        async with contextlib.aclosing(events):
+            yield _ended_by_time(events, exchange, limit_s)
+
+
+async def _ended_by_time(
+    events: AsyncIterator[Event], exchange: Exchange, limit_s: float
 ) -> AsyncGenerator[Event, None]:
     """`events`, ended with `Final("length")` after the first of them that comes `limit_s` from now or later.
 
-    The engine's own counts are lost with its end: `prompt_tokens` is taken from the preparation, and each
+    The engine's own counts are lost with its end: the prompt's tokens are those of the preparation, and each
     event counts as one output token.
     """
-    deadline_ns = clock.mono_ns() + round(limit_s * NS_PER_S)
+    deadline_ns = exchange.elapsed_ns() + round(limit_s * NS_PER_S)
     written = 0
     async for event in events:
         yield event
         written += isinstance(event, Text | Reasoning)
-        if written and clock.mono_ns() >= deadline_ns and not isinstance(event, Final):
-            yield Final("length", Usage(prompt_tokens=prompt_tokens, output_tokens=written))
+        if written and exchange.elapsed_ns() >= deadline_ns and not isinstance(event, Final):
+            yield Final("length", Usage(prompt_tokens=exchange.prompt_tokens, output_tokens=written))
             return
 
 
 @contextlib.contextmanager
-def cut_when_silent(exchange: Exchange, limit_s: float) -> Iterator[None]:
+def _cut_when_silent(exchange: Exchange, limit_s: float) -> Iterator[None]:
     """Cut `exchange` off when the block takes longer than `limit_s` and the grace for silence."""
     loop = asyncio.get_running_loop()
     alarm = loop.call_later(limit_s + SILENCE_GRACE_S, exchange.cut_off, DeadlineExceeded("answer_time_limit"))

@@ -50,6 +50,7 @@ from gateway.memory_store import MemoryStore
 from gateway.metrics import Metrics
 from gateway.outbound import Outbound
 from gateway.own_routes import health_routes, metrics_route
+from gateway.policy_in_force import PolicyInForce
 from gateway.request import handle
 from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
@@ -58,8 +59,7 @@ from gateway.upstreams.ollama import OllamaUpstream
 from policies.audit_record import Actor, Source, system_record
 from policies.errors import PolicyUnavailable
 from policies.guessing import Guessing
-from policies.networks import Address, read_network
-from policies.policy import Policy
+from policies.networks import Address
 from policies.principal import Principal
 
 log = structlog.get_logger("corral.gateway")
@@ -77,8 +77,7 @@ class Setting:
 
     home: Home
     config: Config
-    policy: Policy
-    policy_hash: str
+    in_force: PolicyInForce
     sockets: dict[ListenerName, socket.socket]
 
 
@@ -112,7 +111,7 @@ class App:
 
     async def start(self) -> None:
         """Connect, accept, and say so in the log."""
-        await self._note("gateway.started", {"policy_hash": self._setting.policy_hash})
+        await self._note("gateway.started", {"policy_hash": self.gate.in_force.hash})
         await self.dispatcher.start_up()
         for name, listening in self._setting.sockets.items():
             listener = self._make_listener(name, listening)
@@ -120,6 +119,11 @@ class App:
             self._listeners[name] = listener
         await self._admin_socket.start()
         self._housekeeping = asyncio.create_task(self._keep_house())
+
+    def take_policy(self, new: PolicyInForce) -> None:
+        """Swap the policy whole: a request that began keeps the one it took, the next one takes `new`."""
+        self.gate.in_force = new
+        self.gate.identity.guessing.relimit(new.policy.failed_credentials_per_minute)
 
     def begin_drain(self) -> None:
         """Readiness falls; requests are still taken."""
@@ -153,13 +157,12 @@ class App:
     # ---- parts
 
     def _make_gate(self) -> Gate:
-        setting, policy = self._setting, self._setting.policy
+        setting = self._setting
         dialects: dict[str, Dialect] = {each.name: each for each in (ollama.DIALECT, openai.DIALECT)}
-        guessing = Guessing(policy.failed_credentials_per_minute, GUESSING_WINDOW_S)
+        guessing = Guessing(setting.in_force.policy.failed_credentials_per_minute, GUESSING_WINDOW_S)
         return Gate(
             clock=self._clock,
-            policy=policy,
-            trusted_proxies=tuple(read_network(text) for text in policy.trusted_proxies),
+            in_force=setting.in_force,
             routes=self._routes(),
             dialects=dialects,
             body_limit_bytes=setting.config.public.max_body_bytes,
@@ -168,7 +171,7 @@ class App:
             store=MemoryStore(),
             catalogue=Catalogue(self.dispatcher.engines),
             dispatcher=self.dispatcher,
-            audit=RequestAudit(self._audit_log, stamp_now, policy_hash=setting.policy_hash),
+            audit=RequestAudit(self._audit_log, stamp_now, policy_hash=lambda: self.gate.in_force.hash),
             running=self.running,
             accepted=self._accepted,
             finished=self.metrics.finished,
@@ -196,9 +199,14 @@ class App:
             listening,
             settings,
             tls=lambda: context,
-            peer_allowed=self._setting.policy.networks.allows if not self.gate.trusted_proxies else lambda _: True,
+            peer_allowed=self._peer_allowed,
             connections=HttpServer(serve, settings, name, on_framing_error),
         )
+
+    def _peer_allowed(self, peer: Address) -> bool:
+        """Before the handshake: behind proxies the peer is not the client, so the flow decides alone."""
+        policy = self.gate.in_force.policy
+        return bool(policy.proxies) or policy.networks.allows(peer)
 
     def _tls_context(self) -> ssl.SSLContext:
         home, tls = self._setting.home.path, self._setting.config.tls
@@ -230,13 +238,13 @@ class App:
     async def _act(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         context = ActContext(
             keys=self._keys,
-            policy=self._setting.policy,
+            policy=self.gate.in_force.policy,
             peppers=load_peppers(self._setting.home.pepper),
             random_bytes=secrets.token_bytes,
             stamp=stamp_now(),
             actor=actor,
             record=self._audit_log.record,
-            policy_hash=self._setting.policy_hash,
+            policy_hash=self.gate.in_force.hash,
         )
         return await perform_one_of({**ACTS, "status": Act(self._status)}, name, arguments, context)
 

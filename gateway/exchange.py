@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from gateway.clock import Clock
 from gateway.dialects.contract import Renderer
 from gateway.incoming import Incoming, ListenerName, TlsFacts
+from gateway.policy_in_force import PolicyInForce
 from gateway.request_id import new_request_id
 from gateway.routes import Match, dialect_of
 from policies.call import Embedded, Event, Final, ModelCard, Reasoning, Text, ToolCalled, Usage
@@ -31,6 +32,7 @@ class Exchange:
         self.peer = incoming.peer
         self.tls: TlsFacts | None = incoming.tls
         self.dialect = dialect_of(incoming.target)
+        self.in_force: PolicyInForce | None = None
         self.match: Match | None = None
         self.client: Address | None = None
         self.principal: Principal | None = None

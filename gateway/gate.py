@@ -16,6 +16,7 @@ from gateway.dispatcher import Admission, Dispatcher
 from gateway.exchange import Exchange
 from gateway.identity import Identity
 from gateway.incoming import ListenerName
+from gateway.policy_in_force import PolicyInForce
 from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
 from gateway.running import Running
@@ -23,8 +24,7 @@ from policies.admission import Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call
 from policies.limits import ConcurrencyClaim, Reservation, Store
-from policies.networks import Address, Network
-from policies.policy import Policy
+from policies.networks import Address
 from policies.principal import Principal
 
 
@@ -33,8 +33,7 @@ class Gate:
     """The parts, and the few acts of the flow that need several of them."""
 
     clock: Clock
-    policy: Policy
-    trusted_proxies: tuple[Network, ...]
+    in_force: PolicyInForce
     routes: dict[ListenerName, RouteTable]
     dialects: dict[str, Dialect]
     body_limit_bytes: int
@@ -80,8 +79,8 @@ class Gate:
             await self.store.settle(reservation)
 
     def admitted(
-        self, prepared: Prepared, grant: Grant, on_dispatch: Callable[[str], None]
+        self, prepared: Prepared, grant: Grant, max_queued: int, on_dispatch: Callable[[str], None]
     ) -> contextlib.AbstractAsyncContextManager[Admission]:
         """Step 11: a place in the queue within the policy's bounds, then a slot; `on_dispatch` hears of each."""
-        bounds = Bounds(total=self.policy.max_queued, team=grant.team.max_queued)
+        bounds = Bounds(total=max_queued, team=grant.team.max_queued)
         return self.dispatcher.admit(prepared, grant.principal.team, bounds, grant.team.max_wait_s, on_dispatch)

@@ -9,17 +9,19 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from policies.client_certificate import ClientCertificate
+
 ListenerName = Literal["public", "admin"]
 Header = tuple[bytes, bytes]
 
 
 class TlsFacts(Struct, frozen=True):
-    """What the handshake settled; `client_cert_sha256` is hex, empty without a client certificate."""
+    """What the handshake settled; `client_certificate` is None where none was asked for or shown."""
 
     version: str
     cipher: str
     server_name: str = ""
-    client_cert_sha256: str = ""
+    client_certificate: ClientCertificate | None = None
 
 
 class Incoming(Protocol):

@@ -28,6 +28,7 @@ from gateway.http.tls_context import TlsFault
 from gateway.incoming import ListenerName
 from gateway.keys.pepper import UnfitPepper
 from gateway.logs import configure_logs
+from gateway.policy_in_force import PolicyInForce
 from policies.errors import AuditUnavailable, PolicyUnavailable
 
 BAD_INPUT = 2
@@ -96,8 +97,10 @@ def _read_setting(arguments: argparse.Namespace) -> Setting:
     return Setting(
         home=Home(arguments.home),
         config=load_config(arguments.config),
-        policy=parse_policy(policy_data, arguments.policy),
-        policy_hash=policy_hash(policy_data),
+        in_force=PolicyInForce(
+            policy=parse_policy(policy_data, arguments.policy),
+            hash=policy_hash(policy_data),
+        ),
         sockets=sockets,
     )
 

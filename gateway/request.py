@@ -16,7 +16,7 @@ from gateway.answers import begin, send, write
 from gateway.dialects.contract import Answer, Asked, Loaded, Renderer, Report, Started, Wish
 from gateway.exchange import Exchange
 from gateway.gate import Gate
-from gateway.http.edge import check_edge, demand_identity
+from gateway.http.edge import CleanTarget, check_edge, demand_identity
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object
 from gateway.routes import Found
@@ -24,7 +24,7 @@ from gateway.time_limit import answered_within
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
 from policies.client_address import client_address
-from policies.credential import read_credential
+from policies.credential import Presented, read_credential
 from policies.errors import AuditUnavailable, EdgeRejected, Refused
 from policies.limits import concurrency_claims, rate_claims
 
@@ -58,15 +58,17 @@ async def handle(gate: Gate, incoming: Incoming, reply: Reply) -> None:
 async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply) -> None:
     """The numbered steps. What any of them acquires is given back when it is left, however it is left."""
     clean = check_edge(incoming.method, incoming.target, incoming.headers, incoming.http_version)  # (0)
-    policy = gate.policy
+    exchange.in_force = gate.in_force
+    policy = exchange.in_force.policy
     exchange.match = match = gate.routes[incoming.listener].match(incoming.method, clean.path)
-    exchange.client = client = client_address(incoming.peer, incoming.headers, gate.trusted_proxies)  # (1)
+    exchange.client = client = client_address(incoming.peer, incoming.headers, policy.proxies)  # (1)
     policy.networks.require(client, "global_network")  # (2)
     if (opened := match.opened()) is not None:
         return await send(exchange, reply, await read_open(gate, exchange, incoming, opened))
     allowance = gate.identity.allowance(client)  # (3)
-    credential = read_credential(incoming.headers)  # (4)
-    exchange.principal = principal = gate.identity.verify(credential, allowance)  # (5)
+    presented = presented_by(incoming, clean)
+    credential = read_credential(presented)  # (4)
+    exchange.principal = principal = await gate.identity.verify(credential, allowance, presented)  # (5)
     principal.networks.require(client, "key_network")
     team = team_of(principal, policy)
     await gate.store.take(rate_claims(principal, team.limits), gate.clock.mono_ns())  # (6)
@@ -82,11 +84,17 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
     async with gate.reserved(concurrency_claims(principal, team.limits)):  # (10)
         await gate.audit.authorized(exchange)
         async with (
-            gate.admitted(prepared, grant, exchange.dispatched) as admission,  # (11)
+            gate.admitted(prepared, grant, policy.max_queued, exchange.dispatched) as admission,  # (11)
             answered_within(team.max_answer_s, exchange, admission.events()) as events,
         ):
             await stream(gate, exchange, reply, wish.renderer, events)  # (12)
     return None
+
+
+def presented_by(incoming: Incoming, clean: CleanTarget) -> Presented:
+    """All places of the request where a credential may stand."""
+    certificate = incoming.tls.client_certificate if incoming.tls else None
+    return Presented(incoming.method, clean.path, clean.query, incoming.headers, certificate)
 
 
 async def read_wish(gate: Gate, exchange: Exchange, incoming: Incoming, found: Found) -> Wish | Answer:

@@ -62,7 +62,8 @@ class Log(Protocol):
 class RequestAudit:
     """Makes and submits the records of requests."""
 
-    def __init__(self, log: Log, stamp: Callable[[], Stamp], *, policy_hash: str) -> None:
+    def __init__(self, log: Log, stamp: Callable[[], Stamp], *, policy_hash: Callable[[], str]) -> None:
+        """`policy_hash` answers for what has no request of its own; a request carries the policy it took."""
         self._log = log
         self._stamp = stamp
         self._policy_hash = policy_hash
@@ -96,7 +97,7 @@ class RequestAudit:
 
     def rejected_later(self, source: Source, reason: str, request_id: str) -> None:
         """The parser refused a message before there was a request; its fixed answer is on its way."""
-        decision = Decision(effect="deny", reason=reason, policy_hash=self._policy_hash)
+        decision = Decision(effect="deny", reason=reason, policy_hash=self._policy_hash())
         facts = RequestFacts(request_id=request_id, source=source)
         self._later(self._log.record(request_record("request.rejected", self._stamp(), facts, decision)))
 
@@ -116,7 +117,8 @@ class RequestAudit:
     async def _record(
         self, event: str, exchange: Exchange, effect: DecisionEffect, *, reason: str = "", result: Result | None = None
     ) -> None:
-        decision = Decision(effect=effect, reason=reason, policy_hash=self._policy_hash)
+        policy_hash = exchange.in_force.hash if exchange.in_force else self._policy_hash()
+        decision = Decision(effect=effect, reason=reason, policy_hash=policy_hash)
         await self._log.record(request_record(event, self._stamp(), _facts(exchange), decision, result))
 
 
@@ -155,7 +157,14 @@ def _actor(exchange: Exchange) -> Actor:
     principal = exchange.principal
     if principal is None:
         return Actor(key_id=exchange.shown_key_id)
-    return Actor(kind="key", name=principal.owner, team=principal.team, key_id=principal.key_id, method=principal.kind)
+    return Actor(
+        kind="key" if principal.key_id else "subject",
+        name=principal.actor,
+        team=principal.team,
+        key_id=principal.key_id,
+        issuer=principal.issuer,
+        method=principal.kind,
+    )
 
 
 def _action(exchange: Exchange) -> Action:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gateway.exchange import Exchange
 from policies.errors import NoCapacity, Refused, Revoked
+from policies.principal import Principal
 
 LAST_WORDS_S = 2.0
 """What a cut stream gets to send its error and write its record."""
@@ -37,9 +38,13 @@ class Running:
 
     def revoked(self, key_id: str) -> None:
         """Cut every request made with this key."""
+        self.cut_where(lambda principal: principal.key_id == key_id, Revoked("revoked_while_running"))
+
+    def cut_where(self, concerns: Callable[[Principal], bool], cause: Refused) -> None:
+        """Cut every request whose principal `concerns`; each stream ends with `cause`."""
         for exchange in list(self._exchanges):
-            if exchange.principal is not None and exchange.principal.key_id == key_id:
-                exchange.cut_off(Revoked("revoked_while_running"))
+            if exchange.principal is not None and concerns(exchange.principal):
+                exchange.cut_off(cause)
 
     async def drained(self, timeout_s: float, hurry: asyncio.Event) -> None:
         """Wait until nothing runs; after `timeout_s`, or on `hurry`, cut what is left and wait for its last words."""

@@ -84,13 +84,17 @@ class Stamp(Struct, frozen=True):
 
 
 class Actor(Struct, frozen=True, kw_only=True):
-    """Who. `kind`: anonymous, key, operator (a person at the command line) or system. `method` is how it was proven."""
+    """Who. `kind`: anonymous, key, subject (of a JWT or a certificate), operator (at the command line) or system.
 
-    kind: Literal["anonymous", "key", "operator", "system"] = "anonymous"
+    `method` is how it was proven, `issuer` who vouched for a subject.
+    """
+
+    kind: Literal["anonymous", "key", "subject", "operator", "system"] = "anonymous"
     id: str = ""
     name: str = ""
     team: str = ""
     key_id: str = ""
+    issuer: str = ""
     method: str = ""
 
 

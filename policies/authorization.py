@@ -13,7 +13,7 @@ from msgspec import Struct
 from policies.call import ModelCard
 from policies.errors import ModelUnknown, NotAuthorized
 from policies.networks import Address
-from policies.policy import Policy, Team
+from policies.policy import Policy, Team, may_use
 from policies.principal import Principal
 
 Scope = Literal["open", "models", "inference", "metrics", "admin"]
@@ -52,9 +52,11 @@ def authorize_model(grant: Grant, name: str, find: FindModel) -> ModelCard:
         raise ModelUnknown("model_not_in_catalogue", model=name)
     if not grant.team.may_use(card.name):
         raise ModelUnknown("model_not_of_team", model=name)
+    if not may_use(grant.principal.models, card.name):
+        raise ModelUnknown("model_not_of_credential", model=name)
     return card
 
 
 def visible_models(grant: Grant, cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
     """The cards that the team may use, in the catalogue's order."""
-    return tuple(card for card in cards if grant.team.may_use(card.name))
+    return tuple(card for card in cards if grant.team.may_use(card.name) and may_use(grant.principal.models, card.name))

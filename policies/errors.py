@@ -29,6 +29,19 @@ class EdgeRejected(Refused):
         self.status = status
 
 
+class HostNotAllowed(EdgeRejected):
+    """A Host that is none of this gateway's names (DNS rebinding, Ollama CVE-2024-28224): RFC 9110's 421."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, status=421)
+
+
+class OriginNotAllowed(Refused):
+    """A browser's Origin that the listener does not name."""
+
+    status = 403
+
+
 class AddressNotAllowed(Refused):
     """The client's address is not on a list it must be on."""
 
@@ -54,6 +67,18 @@ class ConflictingCredentials(Refused):
     """Two different credentials in one request: RFC 6750 `invalid_request`."""
 
     status = 400
+
+
+class CredentialInUrl(Refused):
+    """A credential in the query, where logs and histories would keep it (OWASP ASVS 14.2.1)."""
+
+    status = 400
+
+
+class LockedDown(Refused):
+    """An administrator has closed the gate for this team, or for all."""
+
+    status = 403
 
 
 class NotAuthorized(Refused):

@@ -43,6 +43,12 @@ class Guessing:
         # When each network's failures will be forgotten ("theoretical arrival time", ITU-T I.371).
         self._forgotten_at_s: OrderedDict[Network, float] = OrderedDict()
 
+    def relimit(self, limit: int) -> None:
+        """Allow `limit` failures a window from now on; what networks owe stays owed."""
+        if limit < 1:
+            raise ValueError("limit must be above 0")
+        self._interval_s = self._window_s / limit
+
     def read(self, address: Address, now_s: float) -> GuessAllowance:
         """What the network of `address` has left. Changes nothing."""
         network = guess_network(address)

@@ -5,11 +5,12 @@ change. Validation of single values happens in the types here (each raises Value
 sentence an operator understands); reading the file is `gateway.configuration.config`'s work.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from policies.networks import Networks
+from policies.networks import Network, Networks, read_network
 
 TEAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
@@ -67,7 +68,12 @@ class Team:
 
     def may_use(self, model: str) -> bool:
         """True when the team's list names `model` (the catalogue's spelling) or `*`."""
-        return "*" in self.models or _model_key(model) in map(_model_key, self.models)
+        return may_use(self.models, model)
+
+
+def may_use(models: tuple[str, ...] | None, model: str) -> bool:
+    """True when `models` names `model` (the catalogue's spelling) or `*`; None is no list of its own."""
+    return models is None or "*" in models or _model_key(model) in map(_model_key, models)
 
 
 def _model_key(name: str) -> str:
@@ -93,8 +99,11 @@ class Policy:
     trusted_proxies: tuple[str, ...] = ()
     failed_credentials_per_minute: int = 100
     max_queued: int = 512
+    proxies: tuple[Network, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
+        with contextlib.suppress(ValueError):  # told by the reader of the file, each with its line; until then: nobody
+            object.__setattr__(self, "proxies", tuple(map(read_network, self.trusted_proxies)))
         for name in self.teams:
             if not TEAM_NAME.match(name):
                 raise ValueError(

@@ -14,6 +14,7 @@ Not decided here: the key's own networks (the flow holds `Principal.networks` ag
 address), scopes, models and the team's networks (`authorization`, step 8).
 """
 
+import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,19 +34,42 @@ NO_DIGEST = bytes(DIGEST_BYTES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """A proven caller. `networks` is the key's own list; it allows all when the key has none.
+    """A proven caller, whatever proved it.
 
-    `successor_id` is not empty while the key is being rotated out: its use is worth a flag in the log
-    once the successor is in use.
+    `networks` is the credential's own list; it allows all when it has none. `key_id` is the id of an API key
+    or a registered public key, empty for the others. `subject` and `issuer` are a JWT's `sub` and `iss`, or a
+    client certificate's name. `issued_s` and `expires_s` (Unix seconds) are the credential's: a running
+    stream ends with it. `models` narrows the team's list, None leaves it. `successor_id` is not empty while
+    the key is being rotated out: its use is worth a flag in the log once the successor is in use.
     """
 
-    kind: Literal["api_key"]
+    kind: Literal["api_key", "jwt", "certificate", "ssh_key"]
     team: str
-    key_id: str
-    owner: str
+    key_id: str = ""
+    owner: str = ""
     scopes: frozenset[str]
     networks: Networks
     successor_id: str = ""
+    subject: str = ""
+    issuer: str = ""
+    jti: str = ""
+    issued_s: float | None = None
+    expires_s: float | None = None
+    models: tuple[str, ...] | None = None
+
+    @property
+    def limit_name(self) -> str:
+        """What this caller's own limits are counted under: the same for each of its credentials' uses."""
+        if self.key_id:
+            return f"key:{self.key_id}"
+        # The length keeps `a` + `bc` from being `ab` + `c`.
+        text = f"{self.kind} {len(self.issuer)} {self.issuer} {self.subject}"
+        return f"{self.kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+    @property
+    def actor(self) -> str:
+        """The person or program behind the credential, as far as it says: what `corral revoke --actor` names."""
+        return self.subject or self.owner
 
 
 def verify_api_key(
@@ -69,6 +93,8 @@ def verify_api_key(
         scopes=record.scopes,
         networks=record.own_networks,
         successor_id=record.successor_id,
+        issued_s=record.created_s,
+        expires_s=record.ends_s,
     )
 
 

@@ -11,10 +11,14 @@ from policies.errors import (
     AddressNotAllowed,
     AuditUnavailable,
     ConflictingCredentials,
+    CredentialInUrl,
+    HostNotAllowed,
+    LockedDown,
     MethodNotAllowed,
     NoCapacity,
     NotAuthenticated,
     NotAuthorized,
+    OriginNotAllowed,
     Overloaded,
     PolicyUnavailable,
     QuotaExceeded,
@@ -26,7 +30,10 @@ from policies.errors import (
 Headers = tuple[tuple[str, str], ...]
 
 REALM = 'Bearer realm="corral"'
-HOPELESS = (NotAuthenticated, Revoked, ConflictingCredentials, NotAuthorized, AddressNotAllowed, QuotaExceeded)
+HOPELESS = (
+    NotAuthenticated, Revoked, ConflictingCredentials, CredentialInUrl, NotAuthorized, LockedDown, AddressNotAllowed,
+    HostNotAllowed, OriginNotAllowed, QuotaExceeded,
+)  # fmt: skip
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 MAX_RETRY_AFTER_S = 366 * 86400.0
 RESTART_S = 1.0
@@ -48,8 +55,10 @@ def _challenge(error: Refused | EngineError | None) -> Headers:
             challenge = REALM
         case NotAuthenticated() | Revoked():
             challenge = f'{REALM}, error="invalid_token"'
-        case ConflictingCredentials():
+        case ConflictingCredentials() | CredentialInUrl():
             challenge = f'{REALM}, error="invalid_request"'
+        case NotAuthorized():
+            challenge = f'{REALM}, error="insufficient_scope"'
         case _:
             return ()
     return (("WWW-Authenticate", challenge),)

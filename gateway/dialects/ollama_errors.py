@@ -34,9 +34,13 @@ class Row(Struct, frozen=True):
 
 ROWS: dict[type[Refused | EngineError], Row] = {
     refused.EdgeRejected: Row(400, "bad request"),
+    refused.HostNotAllowed: Row(421, "this gateway does not answer to that host name"),
+    refused.OriginNotAllowed: Row(403, "this origin is not allowed"),
     refused.AddressNotAllowed: Row(403, "forbidden"),
     refused.NotAuthenticated: Row(401, "unauthorized"),
     refused.ConflictingCredentials: Row(400, "two different credentials in one request"),
+    refused.CredentialInUrl: Row(400, "send the credential in the Authorization header, never in the URL"),
+    refused.LockedDown: Row(403, "an administrator has locked this gateway for your team"),
     refused.NotAuthorized: Row(403, "forbidden"),
     refused.RouteUnknown: Row(404, "404 page not found", plain=True),
     refused.MethodNotAllowed: Row(405, "405 method not allowed", plain=True),

@@ -37,9 +37,15 @@ class Row(Struct, frozen=True):
 
 ROWS: dict[type[Refused | EngineError], Row] = {
     refused.EdgeRejected: Row(400, "bad request", INVALID),
+    refused.HostNotAllowed: Row(421, "this gateway does not answer to that host name", INVALID),
+    refused.OriginNotAllowed: Row(403, "this origin is not allowed", "permission_error", "forbidden"),
     refused.AddressNotAllowed: Row(403, "forbidden", "permission_error", "forbidden"),
     refused.NotAuthenticated: Row(401, KEY_TEXT, INVALID, "invalid_api_key"),
     refused.ConflictingCredentials: Row(400, "two different credentials in one request", INVALID),
+    refused.CredentialInUrl: Row(400, "send the credential in the Authorization header, never in the URL", INVALID),
+    refused.LockedDown: Row(
+        403, "an administrator has locked this gateway for your team", "permission_error", "locked_down"
+    ),
     refused.NotAuthorized: Row(403, "forbidden", "permission_error", "forbidden"),
     refused.RouteUnknown: Row(404, "unknown path", "not_found_error", "unknown_url"),
     refused.MethodNotAllowed: Row(405, "method not allowed", INVALID, "method_not_supported"),

@@ -5,7 +5,6 @@ http/1.1 only: whoever asks for h2 gets HTTP/1.1 or nothing. A fault in the file
 names the file and what to do.
 """
 
-import hashlib
 import ssl
 from datetime import datetime
 from pathlib import Path
@@ -63,12 +62,11 @@ def tls_facts(handshake: object) -> TlsFacts | None:
     if not isinstance(handshake, ssl.SSLObject):
         return None
     cipher = handshake.cipher()
-    client_cert = handshake.getpeercert(binary_form=True)
     return TlsFacts(
         version=handshake.version() or "",
         cipher=cipher[0] if cipher else "",
         server_name=getattr(handshake, "server_name", ""),
-        client_cert_sha256=hashlib.sha256(client_cert).hexdigest() if client_cert else "",
+        client_certificate=None,
     )
 
 

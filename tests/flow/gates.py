@@ -18,6 +18,7 @@ from gateway.keys.key_watch import KeyWatch
 from gateway.memory_store import MemoryStore
 from gateway.metrics import Metrics
 from gateway.own_routes import health_routes, metrics_route
+from gateway.policy_in_force import PolicyInForce
 from gateway.request import handle
 from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
@@ -94,6 +95,11 @@ class TestGate:
         record = dataclasses.replace(self.records[name], revoked_s=self.clock.unix_ns() / 1e9)
         self.store.save(record)
 
+    def take_policy(self, **changes: Any) -> None:
+        """The policy with `changes`, in force from now on."""
+        self.policy = dataclasses.replace(self.policy, **changes)
+        self.gate.in_force = PolicyInForce(policy=self.policy, hash="q" * 64)
+
     async def send(
         self,
         method: str,
@@ -123,8 +129,7 @@ class TestGate:
         health = health_routes(self.dispatcher.ready)
         return Gate(
             clock=clock,
-            policy=self.policy,
-            trusted_proxies=(),
+            in_force=PolicyInForce(policy=self.policy, hash="p" * 64),
             routes={
                 "public": RouteTable((*ollama.ROUTES, *openai.ROUTES, *health)),
                 "admin": RouteTable((*ollama.ROUTES, *health, metrics_route(self._page))),
@@ -136,7 +141,7 @@ class TestGate:
             store=MemoryStore(),
             catalogue=Catalogue(self.dispatcher.engines),
             dispatcher=self.dispatcher,
-            audit=RequestAudit(self.log, lambda: STAMP, policy_hash="p" * 64),
+            audit=RequestAudit(self.log, lambda: STAMP, policy_hash=lambda: "p" * 64),
             running=self.running,
             accepted=self._accepted,
             finished=self.metrics.finished,

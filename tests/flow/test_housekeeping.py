@@ -14,6 +14,7 @@ from gateway.app import Setting, opened
 from gateway.audit.audit_log import AuditLog
 from gateway.configuration.config import load_config
 from gateway.keys.key_store import KeyStore
+from gateway.policy_in_force import PolicyInForce
 from policies.audit_record import Actor, Entry, Stamp
 from policies.key_record import DAY_S
 from policies.policy import Policy
@@ -44,7 +45,9 @@ async def test_a_key_that_ends_soon_is_warned_of_in_the_log(tmp_path: Path, monk
 
     monkeypatch.setattr(AuditLog, "record", overheard)
     monkeypatch.setattr(app, "KEY_STORE_REFRESH_S", 0.0)
-    setting = Setting(home=home, config=load_config(home.config), policy=Policy(teams={}), policy_hash="", sockets={})
+    setting = Setting(
+        home=home, config=load_config(home.config), in_force=PolicyInForce(policy=Policy(teams={}), hash=""), sockets={}
+    )
     async with opened(setting):
         details = await asyncio.wait_for(warned, 10)
     assert details == {"key_id": first.id, "team": "default", "days": 7}

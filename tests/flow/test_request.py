@@ -15,7 +15,7 @@ from gateway.incoming import ClientGone
 from policies.call import Call, Event, Text
 from policies.errors import BodyTooLarge
 from policies.networks import Networks
-from policies.policy import Limits, Policy, Team
+from policies.policy import Limits, Team
 from tests.fakes import FakeEngine, FakeReply
 from tests.flow.gates import TestGate
 
@@ -411,7 +411,7 @@ async def timed(gate: TestGate, body: dict[str, Any], target: str = "/api/chat")
                 yield Text("is")
 
     limited = dataclasses.replace(gate.policy.teams["one"], max_answer_s=30.0)
-    gate.gate.policy = Policy(teams={**gate.policy.teams, "one": limited}, networks=gate.policy.networks)
+    gate.take_policy(teams={**gate.policy.teams, "one": limited})
     gate.engine._events = Slow._events.__get__(gate.engine)  # type: ignore[method-assign]
     reply, _ = await gate.send("POST", target, body)
     return reply
@@ -435,7 +435,7 @@ async def test_12_the_openai_form_of_it(gate: TestGate) -> None:
 async def test_12_an_engine_that_says_nothing_is_cut_off(gate: TestGate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.time_limit.SILENCE_GRACE_S", 0.0)
     limited = dataclasses.replace(gate.policy.teams["one"], max_answer_s=0.05)
-    gate.gate.policy = Policy(teams={**gate.policy.teams, "one": limited}, networks=gate.policy.networks)
+    gate.take_policy(teams={**gate.policy.teams, "one": limited})
     gate.engine.hold = asyncio.Event()
     gate.engine.script = gate.engine.script[-1:]
     reply, _ = await gate.send("POST", "/api/chat", WHOLE)

@@ -4,8 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.credential import MAX_CREDENTIAL_BYTES, ApiKeyCredential, read_credential
-from policies.errors import ConflictingCredentials, NotAuthenticated, Refused
+from policies.client_certificate import ClientCertificate
+from policies.credential import (
+    MAX_CREDENTIAL_BYTES,
+    QUERY_NAMES,
+    ApiKeyCredential,
+    CertificateCredential,
+    Credential,
+    JwtCredential,
+    Presented,
+    SignedCredential,
+)
+from policies.credential import read_credential as read_presented
+from policies.errors import ConflictingCredentials, CredentialInUrl, NotAuthenticated, Refused
+
+Headers = tuple[tuple[bytes, bytes], ...]
+CERTIFICATE = ClientCertificate(sha256="0" * 64, x5t_s256="x", names=("dns:a",), not_after_s=1.0)
+
+
+def read_credential(headers: Headers, query: str = "", **values) -> Credential:
+    return read_presented(Presented("POST", "/api/chat", query, headers, **values))
 
 
 @pytest.mark.parametrize(
@@ -91,3 +109,67 @@ def test_any_headers_give_printable_ascii_or_a_refusal(headers):
 
 def test_no_repr_shows_the_credential():
     assert "secret" not in repr(ApiKeyCredential("secret"))
+
+
+JWT = b"eyJhbGciOiJFUzI1NiJ9.e30.c2ln"
+
+
+@pytest.mark.parametrize("header", [(b"Authorization", b"Bearer " + JWT), (b"x-api-key", JWT)])
+def test_three_parts_are_a_jwt(header):
+    assert read_credential((header,)) == JwtCredential(JWT.decode())
+
+
+@pytest.mark.parametrize("text", [b"a.b", b"a.b.c.d", b"a.b.c=", b"a..c", b".b.c", b"a.b.c d", b"a.b.c+"])
+def test_any_other_text_is_a_key_or_nothing(text):
+    try:
+        credential = read_credential(((b"Authorization", b"Bearer " + text),))
+    except NotAuthenticated:
+        return
+    assert credential == ApiKeyCredential(text.decode())
+
+
+def test_a_token_and_a_key_in_one_request_are_refused():
+    with pytest.raises(ConflictingCredentials):
+        read_credential(((b"Authorization", b"Bearer " + JWT), (b"x-api-key", b"corral_x")))
+
+
+def test_a_certificate_counts_where_no_header_speaks():
+    assert read_credential((), certificate=CERTIFICATE) == CertificateCredential(CERTIFICATE)
+    header = (b"x-api-key", b"secret")
+    assert read_credential((header,), certificate=CERTIFICATE) == ApiKeyCredential("secret")
+    with pytest.raises(NotAuthenticated):
+        read_credential(((b"Authorization", b"Basic YTpi"),), certificate=CERTIFICATE)
+
+
+def test_a_signature_comes_with_what_it_signs():
+    credential = read_credential(((b"Authorization", b"a2V5:c2lnbg=="),), "x=1&ts=1700000000")
+    assert credential == SignedCredential(b"key", b"sign", b"POST,/api/chat?x=1&ts=1700000000", 1_700_000_000)
+
+
+@pytest.mark.parametrize("query", ["", "ts=", "ts=a", "ts=1&ts=2", "ts=-1", "ts=" + "1" * 13, "TS=1"])
+def test_a_signature_without_its_time_is_malformed(query):
+    with pytest.raises(NotAuthenticated, match="malformed"):
+        read_credential(((b"Authorization", b"a2V5:c2lnbg=="),), query)
+
+
+@pytest.mark.parametrize("value", [b"a2V5:c2lnbg", b"a2V:c2lnbg==", b"a2V5:", b":a2V5", b"a2V5:a2V5:a2V5"])
+def test_a_signature_that_is_not_base64_is_malformed(value):
+    with pytest.raises(NotAuthenticated, match="malformed"):
+        read_credential(((b"Authorization", value),), "ts=1")
+
+
+def test_a_signature_beside_a_key_is_refused():
+    with pytest.raises(ConflictingCredentials):
+        read_credential(((b"Authorization", b"a2V5:c2lnbg=="), (b"x-api-key", b"b")), "ts=1")
+
+
+@pytest.mark.parametrize("name", sorted(QUERY_NAMES))
+def test_a_credential_in_the_query_is_refused_whatever_stands_beside_it(name):
+    for query in (f"{name}=x", f"a=1&{name.upper()}=x", name):
+        for headers in ((), ((b"x-api-key", b"secret"),)):
+            with pytest.raises(CredentialInUrl):
+                read_credential(headers, query)
+
+
+def test_other_names_in_a_query_are_no_credential():
+    assert read_credential(((b"x-api-key", b"secret"),), "ts=1&monkey=2&tokens=3") == ApiKeyCredential("secret")

@@ -95,3 +95,14 @@ def test_never_more_than_the_bound_and_what_is_read_is_kept(limit, window_s, gap
             assert 0 < refused.value.retry_after_s <= window_s
     for first_s in taken:
         assert sum(first_s <= at_s <= first_s + window_s for at_s in taken) <= 2 * limit + 1
+
+
+def test_another_bound_counts_from_now_on():
+    guessing = Guessing(2, 60.0)
+    address = HERE
+    guessing.charge_failure(guessing.read(address, 0.0), 0.0)
+    assert guessing.read(address, 0.0).failures_left == 1
+    guessing.relimit(60)
+    assert guessing.read(address, 0.0).failures_left == 30
+    with pytest.raises(ValueError, match="above 0"):
+        guessing.relimit(0)

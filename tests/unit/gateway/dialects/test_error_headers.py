@@ -6,13 +6,18 @@ from policies.errors import (
     AddressNotAllowed,
     BadRequest,
     ConflictingCredentials,
+    CredentialInUrl,
+    HostNotAllowed,
+    LockedDown,
     MethodNotAllowed,
     NoCapacity,
     NotAuthenticated,
     NotAuthorized,
+    OriginNotAllowed,
     Overloaded,
     QuotaExceeded,
     RateLimited,
+    Refused,
     Revoked,
 )
 
@@ -34,9 +39,19 @@ def test_two_credentials() -> None:
     assert dict(headers_of(ConflictingCredentials("r")))["WWW-Authenticate"].endswith('error="invalid_request"')
 
 
-@pytest.mark.parametrize("error", [NotAuthorized("r"), AddressNotAllowed("r")])
-def test_no_retry_helps(error: NotAuthorized | AddressNotAllowed) -> None:
+@pytest.mark.parametrize("error", [HostNotAllowed("r"), OriginNotAllowed("r"), LockedDown("r"), AddressNotAllowed("r")])
+def test_no_retry_helps(error: Refused) -> None:
     assert headers_of(error) == (("x-should-retry", "false"),)
+
+
+def test_a_scope_that_is_missing_is_said_in_the_words_of_rfc_6750() -> None:
+    challenge = ("WWW-Authenticate", 'Bearer realm="corral", error="insufficient_scope"')
+    assert headers_of(NotAuthorized("r")) == (challenge, ("x-should-retry", "false"))
+
+
+def test_a_credential_in_the_url_is_an_invalid_request() -> None:
+    challenge = ("WWW-Authenticate", 'Bearer realm="corral", error="invalid_request"')
+    assert headers_of(CredentialInUrl("r")) == (challenge, ("x-should-retry", "false"))
 
 
 @pytest.mark.parametrize(

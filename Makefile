@@ -1,7 +1,7 @@
 # Corral. `make` alone lists what there is; README.md says what the first two cost.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix bench lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-rest
+.PHONY: help serve test check fix bench prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-rest
 
 # The first Python that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -50,6 +50,7 @@ contracts:
 
 reference:
 	$(BIN)/python -m gateway.configuration.config_reference --check
+	$(BIN)/python -m gateway.authorization_reference --check
 
 # In two halves, so that two cores are busy.
 quick: quick-gateway quick-rest
@@ -64,9 +65,16 @@ fix: install-dev  ## what can be put right by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python -m gateway.configuration.config_reference
+	$(BIN)/python -m gateway.authorization_reference
 
 bench: install-dev  ## tokens per second and time to first token, measured here
 	$(BIN)/python -m bench.streams
+
+prove: install-test  ## every heavy proof in full size, or one: make prove P=NAME
+	$(BIN)/python -m bench.prove $(P)
+
+fuzz: install-dev  ## parsers against random input, S seconds each (60)
+	$(BIN)/python -m fuzz --seconds $(or $(S),60)
 
 lock: install-dev  ## the lock files from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(UV_LOCK) --group build -o lock/build.txt

@@ -78,7 +78,7 @@ def test_one_row_in_the_documents_for_each_dependency() -> None:
 
 def test_make_lists_what_it_can_do() -> None:
     said = subprocess.run(["make", "-C", ROOT, "-s"], capture_output=True, text=True, check=True).stdout
-    for target in ("serve", "test", "check", "fix", "bench", "lock", "clean"):
+    for target in ("serve", "test", "check", "fix", "bench", "prove", "fuzz", "lock", "clean"):
         assert f"make {target}" in said
 
 

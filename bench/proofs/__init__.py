@@ -1,0 +1,1 @@
+"""Proofs in full size, one module each; `bench.prove` runs them."""

@@ -136,23 +136,25 @@ class FakeIncoming:
         *,
         listener: ListenerName = "public",
         peer: str = "127.0.0.1",
+        host: str = "localhost",
     ) -> None:
         self.method = method
         self.target = target
         length = [("Content-Length", str(len(body)))] if body else []
-        self.headers = tuple(
-            (name.encode(), value.encode()) for name, value in (("Host", "localhost"), *headers, *length)
-        )
+        self.headers = tuple((name.encode(), value.encode()) for name, value in (("Host", host), *headers, *length))
         self.http_version = (1, 1)
         self.peer = peer
+        self.local = "127.0.0.1"
         self.listener: ListenerName = listener
         self.tls: TlsFacts | None = TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256")
         self.body = body
         self.body_read = False
+        self.limit_bytes = 0
         self.body_error: BaseException | None = None
 
     async def read_body(self, limit_bytes: int, deadline_s: float) -> bytes:
         self.body_read = True
+        self.limit_bytes = limit_bytes
         if self.body_error is not None:
             raise self.body_error
         return self.body

@@ -67,7 +67,8 @@ fix: install-dev  ## what can be put right by itself
 	$(BIN)/python -m gateway.configuration.config_reference
 	$(BIN)/python -m gateway.authorization_reference
 
-bench: install-dev  ## tokens per second and time to first token, measured here
+bench: install-dev  ## tokens per second, time to first token, and what each step of a request costs, measured here
+	$(BIN)/python -m bench.steps
 	$(BIN)/python -m bench.streams
 
 prove: install-test  ## every heavy proof in full size, or one: make prove P=NAME

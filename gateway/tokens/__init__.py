@@ -1,0 +1,1 @@
+"""Tokens of identity providers: their keys, fetched and kept, and what was verified with them."""

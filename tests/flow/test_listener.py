@@ -25,11 +25,13 @@ from structlog.testing import capture_logs
 
 from gateway.configuration.settings import ListenSettings
 from gateway.http.edge import check_edge
-from gateway.http.http_handler import MAX_PIPELINED, HttpServer
+from gateway.http.http_handler import HttpServer
+from gateway.http.http_wire import MAX_PIPELINED
 from gateway.http.listener import Listener, NoTlsContext
 from gateway.http.tls_context import server_context
 from gateway.incoming import ClientGone, Incoming, Reply
 from policies.errors import Refused
+from policies.trusted_proxies import NOBODY, TrustedProxies
 
 PATIENCE_S = 5.0
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -205,6 +207,7 @@ class House:
 async def open_house(
     pair: tuple[Path, Path] | None,
     peer_allowed: Callable[[object], bool] = lambda _address: True,
+    proxies: TrustedProxies = NOBODY,
     **settings: object,
 ) -> AsyncIterator[House]:
     service = Service()
@@ -215,7 +218,9 @@ async def open_house(
     server = HttpServer(
         service, chosen, "public", lambda peer, reason, _request_id: service.framing.append((peer, reason))
     )
-    listener = Listener(listening, chosen, tls=lambda: context, peer_allowed=peer_allowed, connections=server)
+    listener = Listener(
+        listening, chosen, tls=lambda: context, peer_allowed=peer_allowed, connections=server, proxies=lambda: proxies
+    )
     listener.start()
     house = House(listener, server, service, port, pair[0] if pair else None)
     try:

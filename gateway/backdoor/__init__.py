@@ -1,0 +1,1 @@
+"""Looks for model servers that can be reached past the gateway."""

@@ -1,0 +1,58 @@
+"""`corral doctor` from the command line: with a gateway, without one, and without a home."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.backdoor.listening_sockets import Listening
+from gateway.cli import doctor
+from gateway.cli.main import main
+from gateway.doctor import back_door_check
+from tests.unit.gateway.cli.command_line import Corral
+from tests.unit.gateway.cli.gateway_fake import Gateway
+
+OPEN = {"address": "0.0.0.0", "port": 11434, "kind": "ollama", "route": "/api/chat", "status": 400, "models": None}
+KEY = {"id": "k1", "state": "active", "expires": "2027-01-01T00:00:00Z"}
+
+
+def looked(*findings: dict[str, Any]) -> dict[str, Any]:
+    return {"enabled": True, "looked": True, "table_read": True, "findings": list(findings), "held": {}}
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What listens on the machine that runs the tests is not their business."""
+    quiet = lambda home, config: back_door_check.look_now(home, config, lambda: [Listening("127.0.0.1", 11434)])  # noqa: E731
+    monkeypatch.setattr(doctor, "_look_now", quiet)
+
+
+def test_a_new_home_is_well(corral: Corral) -> None:
+    assert corral.run("doctor") == (0, "nothing found\n", "")
+    assert corral.json("doctor") == []
+
+
+def test_what_the_running_gateway_found_is_told(corral: Corral) -> None:
+    with Gateway(corral.home, {"back_door": looked(OPEN), "keys.list": {"keys": [KEY, {**KEY, "expires": None}]}}):
+        status, out, err = corral.run("doctor")
+        assert (status, err) == (1, "")
+        lines = out.splitlines()
+        assert len(lines) == 2
+        assert lines[0].startswith("keys: k1 never expire: ")
+        assert lines[1].startswith("back door: ollama at 0.0.0.0 port 11434 answers without a key on /api/chat (400): ")
+        status, out, _ = corral.run("doctor", "--json")
+    assert status == 1
+    assert [sorted(each) for each in json.loads(out)] == [["check", "remedy", "what", "why"]] * 2
+
+
+def test_faults_of_the_files_are_told_with_their_lines(corral: Corral) -> None:
+    corral.home.policy.write_text("teams: {}\nnonsense: 1\n")
+    status, out, _ = corral.run("doctor")
+    assert status == 1
+    assert f"files: {corral.home.policy}:2: nonsense" in out
+    assert "keys: " in out  # nor can the keys be listed by a policy that cannot be read
+
+
+def test_without_a_home_this_host_is_looked_at(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--home", str(tmp_path / "none")]) == 0
+    assert "there is no home here" in capsys.readouterr().out

@@ -5,8 +5,12 @@ from dataclasses import fields
 
 from policies.key_record import KeyRecord
 
-SCHEMA_VERSION = 2
-"""Goes up with every change of the table; a store of any other version is not opened."""
+SCHEMA_VERSION = 3
+"""Goes up with every change of a table. The version before is upgraded when it is opened; no other is opened.
+
+3 added the tables of `gateway.keys.tables`; the keys' own table is that of 2.
+"""
+UPGRADED_VERSION = 2
 
 CREATE = """
 CREATE TABLE keys (

@@ -4,24 +4,28 @@
 `save` returns (synchronous FULL), with one exception in the safe direction: a revocation counts in
 memory at once, even when the disk then refuses it. Every failure of the store is PolicyUnavailable.
 
-The store holds digests only; the pepper that they are made with lies in a file of its own.
+The store holds digests only; the pepper that they are made with lies in a file of its own. What else the
+same file holds has a class of its own each, filled and refreshed with the keys: `revocations` (with
+lockdowns), `grants` and `public_keys`.
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from gateway.keys.key_rows import CREATE, SCHEMA_VERSION, SELECT, TOUCH, UPSERT, read_row, write_row
+from gateway.keys import key_file
+from gateway.keys.grant_store import GrantStore
+from gateway.keys.key_rows import SELECT, TOUCH, UPSERT, read_row, write_row
+from gateway.keys.public_key_store import PublicKeyStore
+from gateway.keys.revocation_store import RevocationStore
+from gateway.keys.tables import GRANTS, LOCKDOWNS, PUBLIC_KEYS, REVOCATIONS
 from policies.errors import PolicyUnavailable
 from policies.key_record import KeyRecord
 
 TOUCH_GRANULARITY_S = 60.0
-BUSY_TIMEOUT_S = 2.0
-"""Only another gateway of the same home, or a backup, can hold the file, and neither for long."""
 
 
 class KeyStore:
@@ -30,10 +34,14 @@ class KeyStore:
     `changing` is held by whoever plans a change from what the store says until the change is saved.
     """
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, file: key_file.KeyFile) -> None:
         """Use `create` or `open`."""
         self.changing = asyncio.Lock()
+        self.revocations = RevocationStore(self._write)
+        self.grants = GrantStore(self._write)
+        self.public_keys = PublicKeyStore(self._write, self._tell_revoked)
         self._database = database
+        self._file = file
         self._records: dict[str, KeyRecord] = {}
         self._unwritten_uses: set[str] = set()
         self._on_revoked: list[Callable[[str], None]] = []
@@ -43,11 +51,7 @@ class KeyStore:
     def create(cls, path: Path) -> "KeyStore":
         """A new, empty store at `path`, mode 0600. Raises PolicyUnavailable, also when something is there."""
         try:
-            # SQLite gives its -wal and -shm files the mode of the database, so making it first is enough.
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            with closing(_connect(path)) as database:
-                database.execute(CREATE)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+            key_file.make(path)
         except (OSError, sqlite3.Error) as cause:
             raise PolicyUnavailable("key_store_not_made") from cause
         return cls.open(path)
@@ -56,12 +60,12 @@ class KeyStore:
     def open(cls, path: Path) -> "KeyStore":
         """The store at `path`. Raises PolicyUnavailable when it is missing, damaged or of another version."""
         try:
-            database = _connect(path)
+            database = key_file.connect(path)
         except sqlite3.Error as cause:
             raise PolicyUnavailable("key_store_away") from cause
-        store = cls(database)
         try:
-            store._check()
+            key_file.check(database)
+            store = cls(database, key_file.KeyFile(path))
             store.refresh()
         except BaseException:
             database.close()
@@ -83,8 +87,10 @@ class KeyStore:
         then, until the process ends, because a key its owner wants dead must not live on a full disk.
         """
         self._remember(record for record in records if record.revoked_s is not None)
-        self._write(UPSERT, [write_row(record) for record in records])
-        self._remember(records)
+        # A change that was planned before a revocation came from elsewhere must not undo it on disk.
+        merged = [_merged(record, self._records.get(record.id)) for record in records]
+        self._write(UPSERT, [write_row(record) for record in merged])
+        self._remember(merged)
 
     def touch(self, key_id: str, now_s: float, ip: str) -> None:
         """Note a use of the key from `ip`, the first in each minute, in memory; `flush` or `close` writes it."""
@@ -95,7 +101,11 @@ class KeyStore:
             self._unwritten_uses.add(key_id)
 
     def flush(self) -> None:
-        """Write the uses noted so far. Raises PolicyUnavailable and keeps them when that fails."""
+        """Write what is so far in memory only: revocations that the disk refused, and the uses noted.
+
+        Raises PolicyUnavailable and keeps what could not be written.
+        """
+        self.revocations.write_again()
         if not self._unwritten_uses:
             return
         noted = frozenset(self._unwritten_uses)
@@ -106,17 +116,17 @@ class KeyStore:
         """Take in what another process wrote to the same file; subscribers hear of its revocations.
 
         Cheap when nothing changed (SQLite's data_version), so it may be called every second. Raises
-        PolicyUnavailable when the file cannot be read; memory then stays as it was.
+        PolicyUnavailable when the file is not the one that was opened, or cannot be read; memory then stays
+        as it was.
         """
+        self._file.require_same()
         try:
             version = self._database.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._version:
-                return
-            found = [read_row(row) for row in self._database.execute(SELECT)]
+            if version != self._version:
+                self._read_all()
         except (sqlite3.Error, ValueError, TypeError) as cause:
             raise PolicyUnavailable("key_store_unreadable") from cause
         self._version = version
-        self._remember(found)
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
         """Have `callback(key_id)` called for each key as it is revoked. It must not block or raise."""
@@ -129,47 +139,35 @@ class KeyStore:
         finally:
             self._database.close()
 
-    def _check(self) -> None:
-        try:
-            sound = self._database.execute("PRAGMA quick_check").fetchone()[0] == "ok"
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error as cause:
-            raise PolicyUnavailable("key_store_unreadable") from cause
-        if not sound:
-            raise PolicyUnavailable("key_store_damaged")
-        if version != SCHEMA_VERSION:
-            raise PolicyUnavailable("key_store_of_another_version")
+    def _read_all(self) -> None:
+        """Read every table, then take all of it; a row that cannot be read changes nothing."""
+        database = self._database
+        found = [read_row(row) for row in database.execute(SELECT)]
+        revocations, lockdowns = REVOCATIONS.read(database), LOCKDOWNS.read(database)
+        grants, public_keys = GRANTS.read(database), PUBLIC_KEYS.read(database)
+        self._remember(found)
+        self.revocations.take(revocations, lockdowns)
+        self.grants.take(grants)
+        self.public_keys.take(public_keys)
 
     def _remember(self, records: Iterable[KeyRecord]) -> None:
         for record in records:
             known = self._records.get(record.id)
             self._records[record.id] = _merged(record, known)
             if record.revoked_s is not None and known is not None and known.revoked_s is None:
-                for callback in self._on_revoked:
-                    callback(record.id)
+                self._tell_revoked(record.id)
 
-    def _write(self, statement: str, rows: list[dict[str, object]]) -> None:
+    def _tell_revoked(self, key_id: str) -> None:
+        for callback in self._on_revoked:
+            callback(key_id)
+
+    def _write(self, statement: str, rows: list[dict[str, Any]]) -> int:
+        """How many rows changed."""
         try:
             with self._database:
-                self._database.executemany(statement, rows)
+                return self._database.executemany(statement, rows).rowcount
         except sqlite3.Error as cause:
             raise PolicyUnavailable("key_store_not_written") from cause
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """An open database; `mode=rw` so that a missing file is a fault and never an empty store."""
-    database = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
-    )
-    try:
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA trusted_schema = OFF")
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def _use(record: KeyRecord) -> dict[str, object]:

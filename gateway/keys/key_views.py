@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from policies.key_record import DAY_S, KeyRecord
+from policies.public_key import PublicKeyRecord, fingerprint
 
 SOON_S = 14 * DAY_S
 UNUSED_S = 60 * DAY_S
@@ -18,6 +19,7 @@ def key_view(record: KeyRecord, now_s: float) -> dict[str, Any]:
     """One key for a list; times as text, None for never."""
     return {
         "id": record.id,
+        "kind": "api_key",
         "team": record.team,
         "owner": record.owner,
         "purpose": record.purpose,
@@ -35,6 +37,29 @@ def key_view(record: KeyRecord, now_s: float) -> dict[str, Any]:
         "successor": record.successor_id,
         "last_used": show_time(record.last_used_s),
         "last_ip": record.last_ip,
+    }
+
+
+def public_key_view(record: PublicKeyRecord, now_s: float) -> dict[str, Any]:
+    """A registered public key in the same list; what it has not is None or empty."""
+    return {
+        "id": record.id,
+        "kind": "ssh_key",
+        "team": record.team,
+        "owner": record.owner,
+        "purpose": record.purpose,
+        "scopes": sorted(record.scopes),
+        "networks": list(record.networks),
+        "state": record.state(now_s),
+        "fingerprint": fingerprint(record.blob),
+        "created": show_time(record.created_s),
+        "created_by": record.created_by,
+        "expires": show_time(record.expires_s),
+        "revoked": show_time(record.revoked_s),
+        "revoked_by": record.revoked_by,
+        "revoked_reason": record.revoked_reason,
+        "last_used": None,
+        "last_ip": "",
     }
 
 

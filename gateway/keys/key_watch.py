@@ -5,9 +5,10 @@ from collections.abc import Callable
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
 from policies.key_expiry import ExpiryWarning, KeyEnd, due_warnings, ends_within
-from policies.key_record import DAY_S
+from policies.key_record import DAY_S, KeyRecord
 from policies.networks import Address
 from policies.principal import Principal
+from policies.public_key import PublicKeyRecord
 
 FLAG_AGAIN_S = 3600.0
 """A program that was forgotten in a rotation calls all day; once an hour is enough to find it."""
@@ -45,13 +46,16 @@ class KeyWatch:
         if mono_s < self._look_at_s:
             return
         self._look_at_s = mono_s + LOOK_AGAIN_S
-        for due in due_warnings(self._keys.records(), self._now_s(), self._warned):
+        for due in due_warnings(self._all(), self._now_s(), self._warned):
             self._warned.add(due)
             self._note("key.expiring", {"key_id": due.key_id, "team": due.team, "days": due.days})
 
     def ends(self) -> tuple[KeyEnd, ...]:
         """The active keys that end within 30 days."""
-        return ends_within(self._keys.records(), self._now_s(), SHOWN_S)
+        return ends_within(self._all(), self._now_s(), SHOWN_S)
+
+    def _all(self) -> tuple[KeyRecord | PublicKeyRecord, ...]:
+        return (*self._keys.records(), *self._keys.public_keys.records())
 
     def _flag(self, key_id: str, successor_id: str) -> None:
         """The key should be out of use: its successor is in use already."""

@@ -121,6 +121,19 @@ def test_a_change_planned_before_a_use_does_not_undo_it(store):
     assert (kept.owner, kept.last_used_s, kept.last_ip) == ("berta", NOW_S - NOW_S % 60, "203.0.113.9")
 
 
+def test_a_change_planned_before_a_revocation_elsewhere_does_not_undo_it_on_disk(store, path):
+    store.save(record(1))
+    planned = replace(store.get(record(1).id), owner="berta")
+    other = KeyStore.open(path)
+    other.save(record(1, revoked_s=NOW_S))
+    other.close()
+    store.refresh()
+    store.save(planned)
+    again = KeyStore.open(path)
+    assert again.get(record(1).id).revoked_s == store.get(record(1).id).revoked_s == NOW_S
+    again.close()
+
+
 def test_subscribers_hear_each_revocation_once(store):
     heard: list[str] = []
     store.subscribe(heard.append)

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.keys.key_views import SOON_S, UNUSED_S, key_view, review_findings, show_time
+from gateway.keys.key_views import SOON_S, UNUSED_S, key_view, public_key_view, review_findings, show_time
 from policies.api_key import mint
 from policies.key_record import DAY_S, new_record
+from policies.public_key import BLOB_HEAD, PublicKeyRecord, fingerprint, public_key_id
 
 NOW_S = 1_800_000_000.0
 KEY = replace(
@@ -30,6 +31,24 @@ def test_a_view_shows_what_matters_and_no_digest():
     assert view["state"] == "active"
     assert KEY.digest.hex() not in str(view)
     assert "digest" not in view
+
+
+def test_a_public_key_is_shown_in_the_same_words_with_its_fingerprint():
+    blob = BLOB_HEAD + bytes(32)
+    record = PublicKeyRecord(
+        id=public_key_id(blob),
+        blob=blob,
+        team="blue",
+        scopes=frozenset({"models"}),
+        networks=("10.0.0.0/8",),
+        created_s=NOW_S,
+        expires_s=NOW_S + 60,
+    )
+    view = public_key_view(record, NOW_S)
+    assert (view["kind"], view["state"], view["networks"]) == ("ssh_key", "active", ["10.0.0.0/8"])
+    assert view["fingerprint"] == fingerprint(blob)
+    assert view["expires"] == "2027-01-15T08:01:00Z"
+    assert view.keys() - key_view(KEY, NOW_S).keys() == {"fingerprint"}
 
 
 @pytest.mark.parametrize(

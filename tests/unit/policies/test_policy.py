@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from policies.errors import AddressNotAllowed
+from policies.networks import ListenerNetworks, Networks, read_address
 from policies.policy import Limits, Policy, Team
 
 
@@ -52,3 +54,38 @@ def test_team_names_are_plain(name: str) -> None:
 def test_the_whole_queue_has_a_bound() -> None:
     with pytest.raises(ValueError, match="max_queued"):
         Policy(teams={"a": Team()}, max_queued=0)
+
+
+LOCAL, STRANGER, PROXY = map(read_address, ("127.0.0.1", "192.0.2.1", "10.0.0.1"))
+ADDRESSED = Policy(
+    teams={},
+    networks=Networks(allow=("127.0.0.0/8", "192.0.2.0/24", "10.0.0.0/8")),
+    listeners=ListenerNetworks(admin=Networks(allow=("127.0.0.0/8",))),
+)
+
+
+def test_the_global_list_and_the_listeners_own_must_both_let_in() -> None:
+    ADDRESSED.require_address(STRANGER, "public")
+    ADDRESSED.require_address(LOCAL, "admin")
+    with pytest.raises(AddressNotAllowed) as refused:
+        ADDRESSED.require_address(STRANGER, "admin")
+    assert (refused.value.reason, refused.value.rule) == ("listener_network", "not in allow")
+    with pytest.raises(AddressNotAllowed, match="global_network"):
+        ADDRESSED.require_address(read_address("198.51.100.1"), "public")
+    assert ADDRESSED.may_connect(STRANGER, "public")
+    assert not ADDRESSED.may_connect(STRANGER, "admin")
+
+
+def test_a_trusted_proxy_may_connect_wherever_its_clients_may_come_from() -> None:
+    policy = Policy(teams={}, networks=Networks(allow=("192.0.2.0/24",)), trusted_proxies=("10.0.0.0/8",))
+    assert policy.may_connect(PROXY, "public")
+    assert not policy.may_connect(LOCAL, "public")
+    with pytest.raises(AddressNotAllowed, match="global_network"):
+        policy.require_address(PROXY, "public")
+
+
+def test_proxies_that_cannot_be_read_or_are_too_many_are_nobody() -> None:
+    for networks in (("ten",), ("0.0.0.0/0",), ("10.0.0.0/8", "::/0")):
+        assert not Policy(teams={}, trusted_proxies=networks).proxies.trusts(PROXY)
+    assert Policy(teams={}, trusted_proxies=("0.0.0.0/0",), unsafe_trust_all_proxies=True).proxies.trusts(PROXY)
+    assert Policy(teams={}, trusted_proxies=("10.0.0.0/8",)).proxies.header == "x-forwarded-for"

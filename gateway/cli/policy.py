@@ -1,0 +1,170 @@
+"""`corral policy check|diff|sign|explain`: policy.yaml before it is taken, and what it decides.
+
+No command writes the file: whoever edits it puts it in its place, and the running gateway takes it.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli import policy_explain
+from gateway.cli.output import BAD_INPUT, CommandFault, complain, emit
+
+if TYPE_CHECKING:
+    from gateway.configuration.settings import SignerSettings
+    from gateway.policy_file.policy_reading import Written
+    from policies.policy import Policy
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Declare `policy` and its actions."""
+    policy = commands.add_parser("policy", help="check, compare and explain policy.yaml")
+    actions = policy.add_subparsers(dest="action", required=True, metavar="ACTION")
+    checking = actions.add_parser("check", parents=[common], help="every fault with its line, and what to look at")
+    checking.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: policy.yaml in the home")
+    checking.set_defaults(run=check)
+    differing = actions.add_parser("diff", parents=[common], help="what FILE would change in the policy in force")
+    differing.add_argument("file", metavar="FILE", type=Path)
+    differing.set_defaults(run=diff)
+    signing = actions.add_parser("sign", parents=[common], help="how to sign FILE; the signing is ssh-keygen's")
+    signing.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: policy.yaml in the home")
+    signing.add_argument(
+        "--key", type=Path, default=Path("~/.ssh/id_ed25519"), help="the private key (default: ~/.ssh/id_ed25519)"
+    )
+    signing.set_defaults(run=sign)
+    policy_explain.add_command(actions, common)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print all faults and end with status 2, or a summary and what is worth a second look."""
+    from gateway.configuration.config import ConfigFaults
+
+    path = _path(arguments)
+    try:
+        written, policy = read_policy(path)
+    except ConfigFaults as faults:
+        return _refuse(arguments, faults.faults)
+    signatures = _signatures(arguments, path)
+    remarks = _remarks(path, written, policy)
+    summary = {
+        "file": str(path),
+        "faults": [],
+        "hash": written.hash,
+        "teams": sorted(policy.teams),
+        "warnings": [*remarks, *([signatures] if signatures.startswith("warning") else [])],
+        "signatures": signatures,
+    }
+    count = f"{len(policy.teams)} team{'' if len(policy.teams) == 1 else 's'}"
+    lines = [f"{path}: no fault, {count}, sha256 {written.hash}", *remarks, *filter(None, [signatures])]
+    emit(arguments, summary, "\n".join(lines))
+    return 0
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """Print every value that FILE changes: against the running gateway, or against the home's file."""
+    from msgspec import structs
+
+    from gateway.cli.admin_client import call_act
+    from gateway.configuration.config import ConfigFaults, read_policy_data
+    from gateway.homes.home import open_home
+    from policies.policy_diff import diff_policies
+
+    home = open_home(arguments.home)
+    try:
+        written, after = read_policy(arguments.file)
+    except ConfigFaults as faults:
+        return _refuse(arguments, faults.faults)
+    shown = call_act(home, "policy.show", {})
+    try:
+        before = read_policy_data(shown["policy"])
+    except ConfigFaults:
+        raise CommandFault("the running gateway is of another version: use the command of its version") from None
+    found = diff_policies(before, after)
+    where = "the running gateway" if shown["hash"] else str(home.policy)
+    data = {
+        "against": where,
+        "before_hash": shown["hash"],
+        "after_hash": written.hash,
+        "changes": [structs.asdict(each) for each in found],
+    }
+    emit(arguments, data, "\n".join(each.text for each in found) or f"no change against {where}")
+    return 0
+
+
+def sign(arguments: argparse.Namespace) -> int:
+    """Print the command that signs FILE, who has to, and in which order the files are put in place."""
+    import shlex
+
+    from gateway.policy_file.policy_reading import NAMESPACE
+
+    path, signers = _path(arguments), _signers(arguments)
+    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(arguments.key.expanduser()), str(path)]
+    names = [each.name for each in signers.read()] if signers else []
+    needed = signers.required if signers else 0
+    who = f"{needed} of: {', '.join(names)}" if signers else "nobody has to: config.yaml names no policy.signers"
+    order = f"who signs: {who}\nmove each {path.name}.*.sig beside policy.yaml first, then rename the policy itself"
+    emit(arguments, {"command": command, "signers": names, "required": needed}, f"{shlex.join(command)}\n{order}")
+    return 0
+
+
+def read_policy(path: Path) -> "tuple[Written, Policy]":
+    """The policy in `path` and the bytes it was read from, whoever signed it. Raises ConfigFaults."""
+    from gateway.policy_file.policy_reading import PolicyFile
+
+    file = PolicyFile(path, None)
+    written = file.read()
+    return written, file.judge(written).policy
+
+
+def _path(arguments: argparse.Namespace) -> Path:
+    from gateway.homes.home import open_home
+
+    return Path(arguments.file) if arguments.file is not None else open_home(arguments.home).policy
+
+
+def _remarks(path: Path, written: "Written", policy: "Policy") -> list[str]:
+    from gateway.configuration.yaml_tree import read_tree
+    from policies.policy_review import review_policy
+
+    tree = read_tree(written.data.decode("utf-8-sig"))
+    return [
+        f"warning: {path}:{tree.line_of(each.path)}: {'.'.join(each.path)} {each.text}"
+        for each in review_policy(policy)
+    ]
+
+
+def _signatures(arguments: argparse.Namespace, path: Path) -> str:
+    """Who signed FILE, where somebody has to; nothing to say where nobody has."""
+    from gateway.policy_file.policy_reading import PolicyFile, Unsigned
+
+    signers = _signers(arguments)
+    if signers is None:
+        return ""
+    file = PolicyFile(path, signers)
+    try:
+        return f"signed by {file.judge(file.read()).author}"
+    except Unsigned as fault:
+        return f"warning: {fault}"
+
+
+def _signers(arguments: argparse.Namespace) -> "SignerSettings | None":
+    """The home's signers; none where there is no home. Raises CommandFault for a config.yaml with faults."""
+    from gateway.configuration.config import ConfigFaults, load_config
+    from gateway.homes.home import NoHome, open_home
+
+    try:
+        return load_config(open_home(arguments.home).config).policy.signers
+    except NoHome:
+        return None
+    except ConfigFaults as faults:
+        raise CommandFault(f"who has to sign cannot be told: {faults.faults[0]}", status=BAD_INPUT) from None
+
+
+def _refuse(arguments: argparse.Namespace, faults: tuple[str, ...]) -> int:
+    """All faults, one line each on stderr (with --json as JSON on stdout); status 2."""
+    if arguments.json:
+        emit(arguments, {"file": str(_path(arguments)), "faults": list(faults), "warnings": []}, "")
+    else:
+        for fault in faults:
+            complain(CommandFault(fault))
+    return BAD_INPUT

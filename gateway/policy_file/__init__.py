@@ -1,0 +1,1 @@
+"""The policy as a file: read with its signatures, watched while the gateway runs."""

@@ -5,10 +5,13 @@ a request whose body was not taken closes the connection.
 """
 
 import asyncio
+import sys
 from typing import NamedTuple, Protocol
 
+from gateway.http.body_budget import BodyBudget, BodyClaim
 from gateway.http.http_reply import Link
-from gateway.incoming import ClientGone, Header, ListenerName, TlsFacts
+from gateway.incoming import ClientGone, Header, TlsFacts
+from policies.access import ListenerName
 from policies.errors import BodyTooLarge, BodyTooSlow, EdgeRejected
 
 
@@ -20,12 +23,13 @@ class Payload(Protocol):
     """The body as the parser delivers it. `readany` raises BrokenFraming or ClientGone."""
 
     async def readany(self) -> bytes:
-        """Whatever has arrived; waits for the first byte."""
+        """Whatever has arrived; waits for the first byte. Empty when the body is complete and taken."""
         ...
 
-    def at_eof(self) -> bool:
-        """True when the body is complete and taken."""
-        ...
+
+# A body must keep up with this once its grace is over (RFC 9110 sets none; nginx and Envoy have only deadlines).
+MIN_RATE_BYTES_PER_S = 1024
+GRACE_S = 5.0
 
 
 class Head(NamedTuple):
@@ -40,10 +44,12 @@ class Head(NamedTuple):
 class Origin:
     """Where a connection comes from: settled by the listener and the handshake, once for all its requests."""
 
-    __slots__ = ("listener", "peer", "tls")
+    __slots__ = ("listener", "local", "peer", "tls", "via")
 
-    def __init__(self, peer: str, listener: ListenerName, tls: TlsFacts | None) -> None:
+    def __init__(self, peer: str, listener: ListenerName, tls: TlsFacts | None, local: str = "") -> None:
         self.peer = peer
+        self.via = ""  # the proxy whose PROXY header named the peer
+        self.local = local
         self.listener = listener
         self.tls = tls
 
@@ -51,46 +57,63 @@ class Origin:
 class HttpIncoming:
     """One request. `payload` is None when no body follows."""
 
-    def __init__(self, link: Link, origin: Origin, head: Head, payload: Payload | None) -> None:
+    def __init__(
+        self, link: Link, origin: Origin, head: Head, payload: Payload | None, claim: BodyClaim | None = None
+    ) -> None:
         self.method, self.target, self.headers, self.http_version = head
         self.peer = origin.peer
+        self.via = origin.via
+        self.local = origin.local
         self.listener = origin.listener
         self.tls = origin.tls
         self._link = link
         self._payload = payload
+        self._claim = claim or BodyBudget(sys.maxsize).claim()
         self.body_left = payload is not None
+        self.body_overdue = False
 
     async def read_body(self, limit_bytes: int, deadline_s: float) -> bytes:
         """The whole body, once. `deadline_s` is in seconds from now.
 
-        Raises BodyTooLarge (before reading when Content-Length says so), BodyTooSlow, EdgeRejected for
-        broken framing, ClientGone.
+        Raises BodyTooLarge (before reading when Content-Length says so), BodyTooSlow, Overloaded when bodies take
+        all the memory they may, EdgeRejected for broken framing, ClientGone.
         """
         if self._payload is None:
             return b""
-        if self._declared_bytes() > limit_bytes:
+        declared_bytes = self._declared_bytes()
+        if declared_bytes > limit_bytes:
             raise BodyTooLarge("content_length_over_cap", limit_bytes=limit_bytes)
+        self._claim.expect(declared_bytes)
         self._send_continue()
         try:
-            async with asyncio.timeout(deadline_s):
-                body = await self._read_all(self._payload, limit_bytes)
-        except TimeoutError:
-            raise BodyTooSlow("body_deadline") from None
+            body = await self._read_all(self._payload, limit_bytes, deadline_s)
         except BrokenFraming:
             raise EdgeRejected("body_framing") from None
         self._payload, self.body_left = None, False
         return body
 
-    async def _read_all(self, payload: Payload, limit_bytes: int) -> bytes:
+    def let_go(self) -> None:
+        """The request is over; what its body held is free."""
+        self._claim.let_go()
+
+    async def _read_all(self, payload: Payload, limit_bytes: int, deadline_s: float) -> bytes:
+        start_s = asyncio.get_running_loop().time()
         parts: list[bytes] = []
         size_bytes = 0
-        while not payload.at_eof():
-            if self._link.transport is None:
-                raise ClientGone
-            parts.append(await payload.readany())
-            size_bytes += len(parts[-1])
-            if size_bytes > limit_bytes:
-                raise BodyTooLarge("body_over_cap", limit_bytes=limit_bytes)
+        try:
+            async with asyncio.timeout_at(start_s + min(deadline_s, GRACE_S)) as timer:
+                while part := await payload.readany():
+                    if self._link.transport is None:
+                        raise ClientGone
+                    parts.append(part)
+                    size_bytes += len(part)
+                    if size_bytes > limit_bytes:
+                        raise BodyTooLarge("body_over_cap", limit_bytes=limit_bytes)
+                    self._claim.take(len(part))
+                    timer.reschedule(start_s + min(deadline_s, GRACE_S + size_bytes / MIN_RATE_BYTES_PER_S))
+        except TimeoutError:
+            self.body_overdue = True
+            raise BodyTooSlow("body_deadline") from None
         return b"".join(parts)
 
     def _declared_bytes(self) -> int:

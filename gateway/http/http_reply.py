@@ -20,7 +20,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # Decided here alone. A caller's `Connection` can only ask for close.
 _OURS = frozenset({"cache-control", "connection", "date", "server", "strict-transport-security", "transfer-encoding",
-                   "x-content-type-options"})  # fmt: skip
+                   "x-content-type-options", "x-padding"})  # fmt: skip
 # Two years, the floor of the browsers' preload lists. No includeSubDomains: neighbours are not ours.
 _HSTS = "max-age=63072000"
 
@@ -79,19 +79,24 @@ class HttpReply:
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send status and headers; with a fixed length the head leaves with the first part of the body.
 
+        `X-Padding: 1024 4096` is sent filled so that the whole head has the first of these sizes that it fits.
+
         Raises ClientGone, and ValueError for a header that could not be sent as one.
         """
         if self.started:
             raise RuntimeError("the reply was started before")
         given = list(headers)
         wants_close = any(name.lower() == "connection" and value.lower() == "close" for name, value in given)
-        lines = [f"{name}: {value}" for name, value in map(_checked, given) if name.lower() not in _OURS]
+        omitted = _OURS | {"content-length"} if status == 204 else _OURS  # RFC 9110 section 8.6
+        lines = [f"{name}: {value}" for name, value in map(_checked, given) if name.lower() not in omitted]
         length = next((int(value) for name, value in given if name.lower() == "content-length"), None)
         self._bodyless = self._head_only or status in {204, 304}
         self._left_bytes = length
         self._chunked = length is None and not self._bodyless and self._http_version >= (1, 1)
         self.keep_alive = self.shows_its_end and not wants_close and self._may_persist()
-        head = "\r\n".join([_status_line(status), *lines, *self._own_lines(), "\r\n"]).encode("latin-1")
+        lines = [_status_line(status), *lines, *self._own_lines()]
+        sizes = next((value for name, value in given if name.lower() == "x-padding"), "")
+        head = "\r\n".join([*lines, *_padding(lines, sizes), "\r\n"]).encode("latin-1")
         self.started = True
         if length is not None and not self._bodyless:
             self._pending_head = head
@@ -167,6 +172,13 @@ def _checked(header: tuple[str, str]) -> tuple[str, str]:
     if not _NAME.fullmatch(header[0]) or not _VALUE.fullmatch(header[1]):
         raise ValueError(f"header {header[0]!r} cannot be sent")
     return header
+
+
+def _padding(lines: list[str], sizes: str) -> list[str]:
+    """What makes the head of `lines` as large as the first of `sizes` (numbers of bytes) that it fits."""
+    bare_bytes = sum(len(line) + 2 for line in (*lines, "X-Padding: ", ""))
+    fitting = (int(size) - bare_bytes for size in sizes.split() if int(size) >= bare_bytes)
+    return [f"X-Padding: {'.' * next(fitting, 0)}"] if sizes else []
 
 
 def _status_line(status: int) -> str:

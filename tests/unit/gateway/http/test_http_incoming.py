@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from gateway.http.body_budget import BodyBudget
 from gateway.http.http_incoming import BrokenFraming, Head, HttpIncoming, Origin
 from gateway.incoming import ClientGone
-from policies.errors import BodyTooLarge, BodyTooSlow, EdgeRejected
+from policies.errors import BodyTooLarge, BodyTooSlow, EdgeRejected, Overloaded
 
 
 class FakeTransport:
@@ -34,16 +35,13 @@ class FakePayload:
         self.parts = list(parts)
 
     async def readany(self) -> bytes:
-        part = self.parts.pop(0)
+        part = self.parts.pop(0) if self.parts else b""
         if part is None:
             await asyncio.Event().wait()
         if isinstance(part, Exception):
             raise part
         assert part is not None
         return part
-
-    def at_eof(self) -> bool:
-        return not self.parts
 
 
 def incoming(payload: FakePayload | None, *headers: tuple[bytes, bytes], version=(1, 1), link=None) -> HttpIncoming:
@@ -52,7 +50,7 @@ def incoming(payload: FakePayload | None, *headers: tuple[bytes, bytes], version
 
 
 async def test_a_body_is_read_whole_once():
-    request = incoming(FakePayload(b"ab", b"", b"c"))
+    request = incoming(FakePayload(b"ab", b"c"))
     assert request.body_left
     assert await request.read_body(3, 1.0) == b"abc"
     assert not request.body_left
@@ -110,3 +108,45 @@ async def test_continue(version, expect, told):
     link = FakeLink()
     await incoming(FakePayload(b"a"), (b"Expect", expect), version=version, link=link).read_body(3, 1.0)
     assert link.transport.sent == [b"HTTP/1.1 100 Continue\r\n\r\n"] * told
+
+
+async def test_a_body_must_keep_up_after_its_grace(monkeypatch):
+    monkeypatch.setattr("gateway.http.http_incoming.GRACE_S", 0.01)
+    with pytest.raises(BodyTooSlow):
+        await incoming(FakePayload(b"ab", None)).read_body(3, 60.0)
+
+
+async def test_bytes_that_arrived_buy_time(monkeypatch):
+    monkeypatch.setattr("gateway.http.http_incoming.GRACE_S", 0.01)
+    monkeypatch.setattr("gateway.http.http_incoming.MIN_RATE_BYTES_PER_S", 1)
+
+    class Late(FakePayload):
+        async def readany(self) -> bytes:
+            if self.parts == [b"late"]:
+                await asyncio.sleep(0.05)
+            return await super().readany()
+
+    assert await incoming(Late(b"12345678", b"late")).read_body(20, 60.0) == b"12345678late"
+
+
+async def test_a_body_counts_until_the_request_is_over():
+    budget = BodyBudget(5)
+    request = held(budget, FakePayload(b"ab", b"cd"))
+    assert await request.read_body(9, 1.0) == b"abcd"
+    assert budget.held_bytes == 4
+    with pytest.raises(Overloaded):
+        await held(budget, FakePayload(b"ab")).read_body(9, 1.0)
+    other = FakeLink()
+    with pytest.raises(Overloaded):  # before it is told to send
+        await held(
+            budget, FakePayload(b"ab"), (b"Content-Length", b"2"), (b"Expect", b"100-continue"), link=other
+        ).read_body(9, 1.0)
+    assert other.transport is not None
+    assert other.transport.sent == []
+    request.let_go()
+    assert budget.held_bytes == 0
+
+
+def held(budget: BodyBudget, payload: FakePayload, *headers: tuple[bytes, bytes], link=None) -> HttpIncoming:
+    head = Head("POST", "/", headers, (1, 1))
+    return HttpIncoming(link or FakeLink(), Origin("192.0.2.1", "public", None), head, payload, budget.claim())

@@ -212,3 +212,15 @@ async def test_a_client_that_left_while_it_was_waited_for():
     link.drain.set()
     with pytest.raises(ClientGone):
         await writing
+
+
+async def test_a_padded_head_has_the_first_size_that_it_fits():
+    for extra, size in ((0, 1024), (900, 4096), (5000, None)):
+        link = FakeLink()
+        reply = reply_on(link, tls=True)
+        await reply.start(200, [("X-Padding", "1024 4096"), ("X-Long", "x" * extra)])
+        head = sent(link)
+        assert head.endswith(b"\r\n\r\n")
+        assert head.count(b"X-Padding: ") == 1
+        assert size is None or len(head) == size
+    assert b"X-Padding: \r\n" in head

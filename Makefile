@@ -34,7 +34,7 @@ install-dev:
 
 install-test:
 	$(need_python)
-	@$(PYTHON) -m setup.install dev --model --system-packages
+	@$(PYTHON) -m setup.install dev --model --sslyze --system-packages
 
 lint: style types contracts reference
 
@@ -82,6 +82,7 @@ lock: install-dev  ## the lock files from pyproject.toml; UPGRADE=--upgrade take
 	$(UV_LOCK) --extra engine pyproject.toml -o lock/engine.txt
 	$(UV_LOCK) --extra engine --extra dev -c lock/engine.txt pyproject.toml -o lock/dev.txt
 	$(UV_LOCK) --no-deps --group model -o lock/model.txt
+	$(UV_LOCK) --group sslyze -o lock/sslyze.txt
 
 clean:  ## what set-up and the tests made; never the home with its keys and its log
 	rm -rf .venv .corral-cache corral.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

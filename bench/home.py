@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from gateway.admin.new_home import HomePlan, make_home
-from gateway.app import Setting
 from gateway.configuration.config import load_config, parse_policy, policy_hash
 from gateway.policy_in_force import PolicyInForce
+from gateway.setting import Setting
 from policies.audit_record import Actor, Stamp
 
 NETWORKS = "\n".join(f"      - 10.{high}.{low}.0/24" for high in range(4) for low in range(250))

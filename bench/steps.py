@@ -80,7 +80,7 @@ async def _measure(folder: Path, requests: int) -> list[Spent]:
     setting, key = make_bench_home(folder)
     engine = FakeEngine(script=[*(Text(" word") for _ in range(16)), Final("stop", Usage(300, 0, 16))])
     samples: list[Spent] = []
-    with patch.object(app, "_engines", lambda *_: (engine,)):
+    with patch.object(app, "open_engines", lambda *_: (engine,)):
         async with opened(setting) as running:
             for number in range(WARM_UP + requests):
                 spent: Spent = {}

@@ -6,10 +6,10 @@ of that connection gained. Nothing here executes what it reads: msgspec decodes 
 raises, and a frame above `MAX_FRAME_BYTES` ends the connection.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from policies.call import Message, Sampling, StopReason, TokenLogprob, Tool
 
@@ -18,6 +18,8 @@ LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 WorkerRole = Literal["chat", "embedding"]
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+"""Tokens that somebody is charged for: below nothing would give back others' tokens, and sums must stay exact."""
 
 
 class Frame(Struct, frozen=True, tag=True, kw_only=True):
@@ -81,7 +83,7 @@ class Output(Frame, frozen=True, tag=True, kw_only=True):
 
     id: int
     text: str
-    output_tokens: int
+    output_tokens: Count
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
@@ -95,9 +97,9 @@ class Ended(Frame, frozen=True, tag=True, kw_only=True):
     id: int
     reason: StopReason | None = None
     fault: str = ""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
+    prompt_tokens: Count = 0
+    cached_tokens: Count = 0
+    output_tokens: Count = 0
     prefill_ns: int = 0
     decode_ns: int = 0
     token_ids: bytes = b""
@@ -197,7 +199,7 @@ class Ready(Frame, frozen=True, tag=True, kw_only=True):
 
     id: int
     token_ids: tuple[bytes, ...]
-    prompt_tokens: int
+    prompt_tokens: Count
     block_hashes: tuple[bytes, ...] = ()
     grammar: str = ""
     max_output_tokens: int = 0

@@ -9,6 +9,7 @@ import ctypes
 import signal
 import sys
 
+from engine.private_memory import keep_memory_private
 from engine.walls import WallReport, first_wall
 
 CANNOT_LOAD = 3
@@ -21,7 +22,8 @@ class LoadFailed(Exception):
 
 
 def die_with_supervisor() -> None:
-    """SIGTERM when the process that started this one ends, so that none lives on unseen."""
+    """SIGTERM when the process that started this one ends, so that none lives on unseen; and no look into this one."""
+    keep_memory_private()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 

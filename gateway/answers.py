@@ -1,8 +1,11 @@
 """Sending: a whole answer, the head of a stream, and the last words of one that broke."""
 
 from gateway.dialects.contract import Answer, Renderer
+from gateway.dialects.limit_headers import limit_headers
 from gateway.exchange import Exchange
+from gateway.http.cors import origin_headers
 from gateway.incoming import Reply
+from gateway.stream_shape import HEAD_SIZES
 
 
 async def send(exchange: Exchange, reply: Reply, answer: Answer) -> None:
@@ -21,7 +24,8 @@ async def begin(exchange: Exchange, reply: Reply, renderer: Renderer) -> None:
     """Send the head of a stream; from now on errors travel inside it."""
     exchange.status = 200
     queue_ms = ("X-Queue-Wait-Ms", str(exchange.queued_ns // 1_000_000))
-    await reply.start(200, [("Content-Type", renderer.content_type), queue_ms, *_common(exchange)])
+    padding = [("X-Padding", HEAD_SIZES)] if exchange.shape.pads_head else []
+    await reply.start(200, [("Content-Type", renderer.content_type), queue_ms, *_common(exchange), *padding])
     exchange.streaming = True
 
 
@@ -32,5 +36,11 @@ async def write(exchange: Exchange, reply: Reply, data: bytes) -> None:
         exchange.bytes_out += len(data)
 
 
+async def write_due(exchange: Exchange, reply: Reply) -> None:
+    """Send what the stream's shape has ready. A write is taken only as it is sent: a cut leaves no hole."""
+    while data := exchange.shape.take():
+        await write(exchange, reply, data)
+
+
 def _common(exchange: Exchange) -> list[tuple[str, str]]:
-    return [("X-Request-Id", exchange.id)]
+    return [("X-Request-Id", exchange.id), *limit_headers(exchange.standings), *origin_headers(exchange.origin)]

@@ -7,122 +7,139 @@ cut, records are written, and only then the log closes.
 
 import asyncio
 import contextlib
-import grp
-import secrets
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import structlog
 
-from engine.interface import Engine, TargetState
-from engine.plan_file import read_plan
-from engine.pool import Pool
-from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
-from gateway.admin.admin_acts import ACTS
+from engine.interface import TargetState
 from gateway.admin.admin_socket import AdminSocket
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
+from gateway.backdoor.back_door import watch_from
 from gateway.catalogue import Catalogue
+from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock, SystemClock
-from gateway.configuration.settings import Config, ListenSettings, UpstreamSettings
 from gateway.dialects import ollama, openai
 from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Dispatcher
+from gateway.engines import open_engines, open_pool
 from gateway.exchange import Exchange
 from gateway.gate import Gate
-from gateway.homes.home import Home
-from gateway.homes.run_folder import PLAN_FILE
-from gateway.http.http_handler import HttpServer
+from gateway.housekeeping import Housekeeping
+from gateway.http.door import Door
 from gateway.http.listener import Listener
-from gateway.http.tls_context import server_context
-from gateway.identity import Identity
-from gateway.incoming import Incoming, ListenerName, Reply
+from gateway.identity import Identity, Verifiers
+from gateway.keys.api_key_verifier import ApiKeyVerifier
 from gateway.keys.first_key import forget_first_key
+from gateway.keys.key_sharing import open_sharing
 from gateway.keys.key_store import KeyStore
 from gateway.keys.key_watch import KeyWatch
 from gateway.keys.pepper import load_peppers
-from gateway.memory_store import MemoryStore
+from gateway.keys.signature_verifier import SignatureVerifier
+from gateway.keys.trusted_copy import TrustedCopy
+from gateway.limits.budget_book import BudgetBook
+from gateway.limits.memory_store import MemoryStore
+from gateway.limits.shared_store import open_shared_store
+from gateway.listeners import make_listener, open_tls, settings_of
 from gateway.metrics import Metrics
-from gateway.outbound import Outbound
-from gateway.own_routes import health_routes, metrics_route
+from gateway.policy_file.kept_policy import KeptPolicy
+from gateway.policy_file.policy_reading import PolicyFile
+from gateway.policy_file.policy_watch import PolicyWatch, WatchParts
 from gateway.policy_in_force import PolicyInForce
-from gateway.request import handle
 from gateway.request_audit import RequestAudit
-from gateway.routes import RouteTable
+from gateway.route_tables import route_tables
 from gateway.running import Running
-from gateway.upstreams.ollama import OllamaUpstream
-from policies.audit_record import Actor, Source, system_record
-from policies.errors import PolicyUnavailable
+from gateway.running_acts import RunningActs
+from gateway.setting import Setting, admin_gid
+from gateway.stream_watch import StreamWatch
+from gateway.tokens.token_verifier import TokenVerifier
+from policies.access import ListenerName
+from policies.audit_record import Actor, system_record
 from policies.guessing import Guessing
 from policies.networks import Address
 from policies.principal import Principal
 
 log = structlog.get_logger("corral.gateway")
 
-KEY_STORE_REFRESH_S = 1.0
-"""How late a key revoked by another process of this host may still be used."""
 GUESSING_WINDOW_S = 60.0
 CUT_GRACE_S = 3.0
 """What cut streams get to send their last words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What a gateway process is given: its home, both files, and the sockets it inherited."""
-
-    home: Home
-    config: Config
-    in_force: PolicyInForce
-    sockets: dict[ListenerName, socket.socket]
-
-
-class UnknownGroup(Exception):
-    """config.yaml names a group that this machine does not have."""
-
-
 class App:
     """The running parts of one gateway process."""
 
-    def __init__(self, setting: Setting, audit_log: AuditLog, keys: KeyStore) -> None:
+    def __init__(self, setting: Setting, audit_log: AuditLog, keys: KeyStore, place: str) -> None:
         self._setting = setting
         self._clock: Clock = SystemClock()
+        shared = setting.config.store
+        self._shared = open_shared_store(shared, setting.home, place, self._clock) if shared is not None else None
         self._audit_log = audit_log
         self._keys = keys
         self._draining = False
         self.running = Running()
         self.metrics = Metrics()
-        self._pool = _open_pool(setting.home)
+        self._pool = open_pool(setting.home)
         self.dispatcher = Dispatcher(
-            _engines(setting, self._pool), self._clock, self.metrics.step, self._target_changed
+            open_engines(setting.config.upstreams, setting.home, self._pool),
+            self._clock,
+            self.metrics.step,
+            self._target_changed,
         )
+        self._certificates = CertificateVerifier(
+            lambda: self._tls.trust if self._tls is not None else None,
+            setting.in_force.policy.certificates,
+            self._clock,
+        )
+        store = setting.config.store
+        self._copy = TrustedCopy(keys, self._clock, setting.config.gateway.stale_keys_s, shared=store is not None)
+        self._sharing = open_sharing(store, setting.home, keys, self._copy)
+        self._streams = StreamWatch(keys, self.running, self._clock)
+        self._tokens = self._open_tokens()
         self.gate = self._make_gate()
+        self._tls = open_tls(setting, self.gate.audit.noted_later, self._clock.unix_ns() / 1e9)
         self._key_watch = KeyWatch(keys, self._clock, self.gate.audit.noted_later)
         self._listeners: dict[ListenerName, Listener] = {}
-        self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=_gid(setting.config))
-        self._housekeeping: asyncio.Task[None] | None = None
-        keys.subscribe(self.running.revoked)
+        self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=admin_gid(setting.config))
+        self._policy_watch = self._make_policy_watch()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._back_door = watch_from(
+            setting.home.path,
+            setting.config,
+            setting.sockets.values(),
+            self.gate.audit.noted_later,
+            self.dispatcher.hold,
+        )
 
     # ---- life
 
     async def start(self) -> None:
         """Connect, accept, and say so in the log."""
-        await self._note("gateway.started", {"policy_hash": self.gate.in_force.hash})
+        in_force = self.gate.in_force
+        await self._note("gateway.started", {"policy_hash": in_force.hash, "policy_author": in_force.author})
+        self._back_door.hold_unchecked()
+        if self._shared is not None:
+            await self._shared.start(self.gate.audit.noted_later)
         await self.dispatcher.start_up()
+        self._tokens.start()
+        if self._sharing is not None:
+            await self._sharing.hear()
+            self._go(self._sharing.run())
         for name, listening in self._setting.sockets.items():
-            listener = self._make_listener(name, listening)
+            listener = make_listener(name, listening, settings_of(self._setting, name), self.gate, self._tls)
             listener.start()
             self._listeners[name] = listener
         await self._admin_socket.start()
-        self._housekeeping = asyncio.create_task(self._keep_house())
+        for work in (self._housekeeping().run(), self._policy_watch.run(), self._back_door.run()):
+            self._go(work)
 
     def take_policy(self, new: PolicyInForce) -> None:
         """Swap the policy whole: a request that began keeps the one it took, the next one takes `new`."""
+        self._tokens.take(new.policy.issuers)  # first: nothing is swapped if this fails
         self.gate.in_force = new
+        self._certificates.identities = new.policy.certificates
         self.gate.identity.guessing.relimit(new.policy.failed_credentials_per_minute)
 
     def begin_drain(self) -> None:
@@ -141,18 +158,28 @@ class App:
 
     async def close(self) -> None:
         """Let everything go; the last record of this process is that it stopped."""
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
-            await asyncio.gather(self._housekeeping, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sharing is not None:
+            await self._sharing.close()
         await self._admin_socket.close()
+        await self._tokens.close()
         await self.dispatcher.close()
+        await self.gate.store.close()
         await self.gate.audit.close()
         await self._note("gateway.stopped", {})
 
     def ready(self) -> bool:
         """True while new requests are welcome, can be served, and can be recorded."""
-        keeping = self._housekeeping is not None and not self._housekeeping.done()
-        return keeping and not self._draining and self._audit_log.available and self.dispatcher.ready()
+        keeping = bool(self._tasks) and not any(task.done() for task in self._tasks)
+        counting = self._shared is None or self._shared.keeping
+        serving = counting and self._tokens.ready() and self.dispatcher.ready()
+        return keeping and not self._draining and self._audit_log.available and serving
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` until the end; should it end before, the gateway is no longer ready."""
+        self._tasks.append(asyncio.create_task(work))
 
     # ---- parts
 
@@ -163,12 +190,17 @@ class App:
         return Gate(
             clock=self._clock,
             in_force=setting.in_force,
-            routes=self._routes(),
+            doors={
+                "public": Door(setting.config.public, self._certificate_hosts),
+                "admin": Door(setting.config.admin, self._certificate_hosts),
+            },
+            routes=route_tables(self.ready, self._metrics_page),
             dialects=dialects,
             body_limit_bytes=setting.config.public.max_body_bytes,
             body_timeout_s=setting.config.public.body_timeout_s,
-            identity=Identity(self._keys, load_peppers(setting.home.pepper), guessing, self._clock),
-            store=MemoryStore(),
+            identity=Identity(self._verifiers(), guessing, self._clock),
+            store=self._shared or MemoryStore(self._clock, BudgetBook.open(setting.home.limits)),
+            grants=self._keys.grants.of_team,
             catalogue=Catalogue(self.dispatcher.engines),
             dispatcher=self.dispatcher,
             audit=RequestAudit(self._audit_log, stamp_now, policy_hash=lambda: self.gate.in_force.hash),
@@ -178,41 +210,59 @@ class App:
             log_bug=log_bug,
         )
 
-    def _routes(self) -> dict[ListenerName, RouteTable]:
-        health = health_routes(self.ready)
-        return {
-            "public": RouteTable((*ollama.ROUTES, *openai.ROUTES, *health)),
-            "admin": RouteTable((*ollama.ROUTES, *health, metrics_route(self._metrics_page))),
-        }
-
-    def _make_listener(self, name: ListenerName, listening: socket.socket) -> Listener:
-        settings: ListenSettings = getattr(self._setting.config, name)
-
-        async def serve(incoming: Incoming, reply: Reply) -> None:
-            await handle(self.gate, incoming, reply)
-
-        def on_framing_error(peer: str, reason: str, request_id: str) -> None:
-            self.gate.audit.rejected_later(Source(peer=peer, listener=name), reason, request_id)
-
-        context = None if settings.unsafe_no_tls else self._tls_context()
-        return Listener(
-            listening,
-            settings,
-            tls=lambda: context,
-            peer_allowed=self._peer_allowed,
-            connections=HttpServer(serve, settings, name, on_framing_error),
+    def _verifiers(self) -> Verifiers:
+        return Verifiers(
+            api_keys=ApiKeyVerifier(self._keys, load_peppers(self._setting.home.pepper), self._clock),
+            tokens=self._tokens,
+            signatures=SignatureVerifier(self._keys.public_keys, self._clock),
+            certificates=self._certificates,
+            revocations=self._copy,
         )
 
-    def _peer_allowed(self, peer: Address) -> bool:
-        """Before the handshake: behind proxies the peer is not the client, so the flow decides alone."""
-        policy = self.gate.in_force.policy
-        return bool(policy.proxies) or policy.networks.allows(peer)
+    def _certificate_hosts(self) -> tuple[str, ...]:
+        """The names of the certificate in force; none where no listener speaks TLS."""
+        return self._tls.hosts if self._tls is not None else ()
 
-    def _tls_context(self) -> ssl.SSLContext:
-        home, tls = self._setting.home.path, self._setting.config.tls
-        return server_context(home / tls.certificate, home / tls.key, now=datetime.now(UTC))
+    def _open_tokens(self) -> TokenVerifier:
+        """The policy's issuers; after any revocation each token is proven anew."""
+        tokens = TokenVerifier(self._clock, self._setting.home.path, self._note_later)
+        tokens.take(self._setting.in_force.policy.issuers)
+        self._keys.revocations.subscribe(tokens.flush)
+        return tokens
+
+    def _housekeeping(self) -> Housekeeping:
+        return Housekeeping(
+            clock=self._clock,
+            audit_log=self._audit_log,
+            note=self.gate.audit.noted_later,
+            tls=self._tls,
+            certificates=self._certificates,
+            running=self.running,
+            copy=self._copy,
+            keys=self._keys,
+            streams=self._streams,
+            key_watch=self._key_watch,
+        )
+
+    def _make_policy_watch(self) -> PolicyWatch:
+        setting = self._setting
+        parts = WatchParts(
+            clock=self._clock,
+            stamp=stamp_now,
+            record=self._audit_log.record,
+            take=self.take_policy,
+            keep=KeptPolicy(setting.home.run).keep,
+            live_keys=self._live_keys,
+            refused=self.metrics.policy_refused,
+        )
+        return PolicyWatch(PolicyFile(setting.policy_file, setting.config.policy.signers), setting.in_force, parts)
 
     # ---- what parts call back
+
+    def _live_keys(self) -> dict[str, int]:
+        """How many active keys each team has."""
+        now_s = self._clock.unix_ns() / 1e9
+        return Counter(record.team for record in self._keys.records() if record.state(now_s) == "active")
 
     def _accepted(self, principal: Principal, client: Address) -> None:
         """A key was used: note it, and delete the file that held the first one."""
@@ -233,51 +283,29 @@ class App:
         for name, listener in self._listeners.items():
             self.metrics.door(name, listener.open_connections, listener.counts)
         self.metrics.key_ends(self._key_watch.ends())
+        self.metrics.back_doors(self._back_door.doors.findings())
+        self.metrics.key_sets(self._tokens.key_set_ages())
+        if self._shared is not None:
+            self.metrics.shared_store(self._shared.state())
+        if self._tls is not None:
+            self.metrics.tls_ends(self._tls.ends, self._clock.unix_ns() / 1e9)
         return self.metrics.page(self.dispatcher, counters)
 
     async def _act(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
-        context = ActContext(
+        acts = RunningActs(
+            home=self._setting.home,
             keys=self._keys,
-            policy=self.gate.in_force.policy,
-            peppers=load_peppers(self._setting.home.pepper),
-            random_bytes=secrets.token_bytes,
-            stamp=stamp_now(),
-            actor=actor,
-            record=self._audit_log.record,
-            policy_hash=self.gate.in_force.hash,
+            gate=self.gate,
+            audit_log=self._audit_log,
+            policy_watch=self._policy_watch,
+            back_door=self._back_door,
+            ready=self.ready,
         )
-        return await perform_one_of({**ACTS, "status": Act(self._status)}, name, arguments, context)
+        return await acts.perform(name, arguments, actor)
 
-    def _status(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
-        targets = [
-            {"target": each.id, "slots": each.slots, "running": each.running, "ready": each.ready}
-            for each in self.dispatcher.targets()
-        ]
-        models = [card.name for card in self.gate.catalogue.cards()]
-        waiting, running = self.dispatcher.waiting(), self.running.count()
-        return Outcome(
-            result={
-                "ready": self.ready(),
-                "models": models,
-                "targets": targets,
-                "waiting": waiting,
-                "running": running,
-                "audit": self._audit_log.available,
-            }
-        )
-
-    async def _keep_house(self) -> None:
-        """Hear of keys that other processes changed, write down uses, warn of ends, see whether the log is back."""
-        while True:
-            await asyncio.sleep(KEY_STORE_REFRESH_S)
-            self._audit_log.try_again()
-            try:
-                self._keys.refresh()
-                self._keys.flush()
-            except PolicyUnavailable as fault:
-                log.error("key_store_fault", reason=fault.reason)
-            if self._audit_log.available:  # a warning is given once, so not while it would be lost
-                self._key_watch.look_at_ends()
+    def _note_later(self, event: str, details: dict[str, str | int | float | bool]) -> None:
+        """For parts that are made before the gate."""
+        self.gate.audit.noted_later(event, details)
 
     async def _note(self, event: str, details: dict[str, str | int | float | bool]) -> None:
         await self._audit_log.record(system_record(event, stamp_now(), details))
@@ -294,7 +322,7 @@ async def opened(setting: Setting) -> AsyncIterator[App]:
     try:
         keys = KeyStore.open(setting.home.keys)
         try:
-            app = App(setting, audit_log, keys)
+            app = App(setting, audit_log, keys, place.name)
             await app.start()
             try:
                 yield app
@@ -305,39 +333,6 @@ async def opened(setting: Setting) -> AsyncIterator[App]:
     finally:
         await audit_log.close()
         place.close()
-
-
-def _gid(config: Config) -> int | None:
-    """The admin group's id. Raises UnknownGroup."""
-    name = config.gateway.admin_group
-    if name is None:
-        return None
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise UnknownGroup(f"gateway.admin_group: no group is called {name!r}: make it, or name another") from None
-
-
-def _open_pool(home: Home) -> Pool | None:
-    plan_file = home.run / PLAN_FILE
-    return Pool(read_plan(plan_file)) if plan_file.exists() else None
-
-
-def _engines(setting: Setting, pool: Pool | None) -> tuple[Engine, ...]:
-    upstreams = [_open_upstream(each, setting.home.path) for each in setting.config.upstreams]
-    return (*([pool] if pool is not None else []), *upstreams)
-
-
-def _open_upstream(settings: UpstreamSettings, home: Path) -> Engine:
-    key_file = home / settings.api_key_file if settings.api_key_file else None
-    outbound = Outbound(
-        settings.url,
-        ca_file=home / settings.ca_file if settings.ca_file else None,
-        api_key=key_file.read_text(encoding="ascii").strip() if key_file else "",
-        connect_timeout_s=settings.connect_timeout_s,
-        idle_timeout_s=settings.idle_timeout_s,
-    )
-    return OllamaUpstream(settings, outbound)
 
 
 def log_bug(exchange: Exchange, bug: Exception) -> None:

@@ -7,7 +7,7 @@ effects name. All of it runs on the event loop; no decision spans an await.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from engine.errors import SlotTaken
 from engine.interface import Engine, Prepared, StepReport, TargetState
@@ -71,6 +71,8 @@ class Dispatcher:
         self._queue = Queue()
         self._engine_of: dict[str, Engine] = {}
         self._makes_text: dict[str, bool] = {}
+        self._announced: dict[str, TargetState] = {}
+        self._held: Mapping[str, str] = {}
         self._turns: dict[int, asyncio.Future[str]] = {}
         self._ids = itertools.count(1)
         self._ticker: asyncio.Task[None] | None = None
@@ -136,6 +138,16 @@ class Dispatcher:
         """The engine that announced this target."""
         return self._engine_of[target]
 
+    def hold(self, held: Mapping[str, str]) -> None:
+        """Give nothing to these targets, whatever their engines say of them; each with the reason to refuse with.
+
+        Replaces what was held before; what runs there ends by itself.
+        """
+        before, self._held = self._held, dict(held)
+        for target in sorted(before.keys() ^ held.keys()):
+            if target in self._announced:
+                self._apply(self._announced[target])
+
     def waiting(self, team: str | None = None) -> int:
         """How many requests wait, of one team or in all."""
         return self._queue.waiting(team)
@@ -156,12 +168,9 @@ class Dispatcher:
         """An engine announced a target, ready or lost."""
         self._engine_of[state.target] = engine
         self._makes_text[state.target] = state.kinds != ("embedding",)
+        self._announced[state.target] = state
         self._on_target(state)
-        pools = self._own_pools(engine, state)
-        if state.ready:
-            self._carry_out(self._queue.target_ready(state.target, pools, state.slots, self.now_s()))
-        else:
-            self._carry_out(self._queue.target_lost(state.target, pools, self.now_s()))
+        self._apply(state)
 
     def step_reported(self, target: str, report: StepReport) -> None:
         """A target finished a step."""
@@ -169,6 +178,22 @@ class Dispatcher:
         self._carry_out(self._queue.step_report(target, report.busy_slots, self.now_s()))
 
     # ---- inside
+
+    def _apply(self, state: TargetState) -> None:
+        """Tell the queue what a target is worth now."""
+        pools = self._own_pools(self._engine_of[state.target], state)
+        if state.ready and state.target not in self._held:
+            self._carry_out(self._queue.target_ready(state.target, pools, state.slots, self.now_s()))
+        else:
+            self._carry_out(self._queue.target_lost(state.target, pools, self.now_s()))
+
+    def _reason(self, effect: Refuse) -> str:
+        """Why nothing serves a ticket's model: where targets that would are held, that they are."""
+        if effect.reason != "no_capacity":
+            return effect.reason
+        would = (self._announced.get(target) for target in self._held)
+        held = [each.target for each in would if each is not None and effect.ticket.model in each.models]
+        return self._held[held[0]] if held else effect.reason
 
     def _own_pools(self, engine: Engine, state: TargetState) -> list[PoolKey]:
         """The pools of a target: only for models that no earlier engine has.
@@ -193,7 +218,7 @@ class Dispatcher:
             if isinstance(effect, Dispatch):
                 turn.set_result(effect.target)
             else:
-                turn.set_exception(_refusal(effect))
+                turn.set_exception(_refusal(effect, self._reason(effect)))
 
 
 class _Reports:
@@ -216,7 +241,7 @@ def _forget(turn: asyncio.Future[str]) -> None:
         turn.exception()
 
 
-def _refusal(effect: Refuse) -> Overloaded | NoCapacity:
+def _refusal(effect: Refuse, reason: str) -> Overloaded | NoCapacity:
     if effect.reason == "no_capacity":
-        return NoCapacity(effect.reason, retry_after_s=effect.retry_after_s)
+        return NoCapacity(reason, retry_after_s=effect.retry_after_s)
     return Overloaded(effect.reason, retry_after_s=effect.retry_after_s)

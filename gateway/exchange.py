@@ -6,17 +6,27 @@ The flow writes each step's evidence here as it is proven; the audit records are
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from engine.errors import EngineError
 from gateway.clock import Clock
 from gateway.dialects.contract import Renderer
-from gateway.incoming import Incoming, ListenerName, TlsFacts
+from gateway.incoming import Incoming, TlsFacts
 from gateway.policy_in_force import PolicyInForce
 from gateway.request_id import new_request_id
 from gateway.routes import Match, dialect_of
+from gateway.stream_shape import Plain, StreamShape
+from policies.access import ListenerName
+from policies.audit_record import Actor
 from policies.call import Embedded, Event, Final, ModelCard, Reasoning, Text, ToolCalled, Usage
 from policies.errors import Refused
+from policies.limits import Reservation, Taken, Used
 from policies.networks import Address
 from policies.principal import Principal
+from policies.standing import Standing
+
+BYTES_PER_TOKEN = 4
+"""The usual ratio of English text and JSON."""
 
 
 class Exchange:
@@ -30,13 +40,18 @@ class Exchange:
         self.method = incoming.method
         self.listener: ListenerName = incoming.listener
         self.peer = incoming.peer
+        self.via = incoming.via
         self.tls: TlsFacts | None = incoming.tls
         self.dialect = dialect_of(incoming.target)
         self.in_force: PolicyInForce | None = None
+        self.origin = ""
+        """The web origin whose page sent this, once step 0 found it allowed; empty without one."""
         self.match: Match | None = None
         self.client: Address | None = None
         self.principal: Principal | None = None
-        self.shown_key_id = ""
+        self.shown = Actor()
+        """Whom a refused credential names, while there is no principal."""
+        self.rule = ""
         self.authorized = False
         self.params: Mapping[str, int | float | bool | None] = {}
         self.model: ModelCard | None = None
@@ -46,11 +61,14 @@ class Exchange:
         self.first_event_ns = 0
         self.prompt_tokens = 0
         self.usage = Usage()
+        self.standings: tuple[Standing, ...] = ()
+        self.would_refuse: tuple[str, ...] = ()
         self.finish = ""
         self.bytes_in = 0
         self.bytes_out = 0
         self.status = 0
         self.renderer: Renderer | None = None
+        self.shape: StreamShape = Plain()
         self.streaming = False
         """A stream has begun and its last words are still to come: only then can an error travel inside it."""
         self.cut: Refused | EngineError | None = None
@@ -66,16 +84,32 @@ class Exchange:
         self.dispatched_ns = self._clock.unix_ns()
         self.queued_ns = self.elapsed_ns()
 
+    def limits_told(self, outcome: Taken | Reservation) -> None:
+        """Keep what a step's limits say of themselves: for the caller's headers, and what `report` would refuse."""
+        self.standings += outcome.standings
+        self.would_refuse += outcome.would_refuse
+
+    def used(self, *, failed: bool) -> Used:
+        """The tokens to settle: the engine's own counts, or as many as were passed on when it was cut short.
+
+        From its dispatch on a prompt counts, whether or not the caller stays to hear the answer; only what fails
+        for our reasons (`failed`) before anything came costs nothing.
+        """
+        usage = self.usage
+        if usage == Usage() and not self.finish and self.target and not failed:
+            return Used(self.prompt_tokens, 0)
+        return Used(usage.prompt_tokens, usage.output_tokens)
+
     def note(self, event: Event) -> None:
         """Take from an engine's event what the log needs: times and counts, never text.
 
-        Until the engine's own counts come with its last event, each piece of text counts as one token, so that
-        a request that is cut off leaves a record of what it had.
+        Until the engine's own counts come with its last event, what was passed on counts, so that a request that
+        is cut off leaves a record of what it had.
         """
         if isinstance(event, Text | Reasoning | ToolCalled | Embedded) and not self.first_event_ns:
             self.first_event_ns = self.elapsed_ns()
-        if isinstance(event, Text | Reasoning):
-            output_tokens = self.usage.output_tokens + 1
+        if passed_on := tokens_of(event):
+            output_tokens = self.usage.output_tokens + passed_on
             self.usage = Usage(prompt_tokens=self.prompt_tokens, output_tokens=output_tokens)
         if isinstance(event, Final):
             self.usage = event.usage
@@ -90,3 +124,15 @@ class Exchange:
     def being_refused(self) -> None:
         """The request ends anyway: what would end it from outside must not keep its answer from the caller."""
         self.stop = lambda: None
+
+
+def tokens_of(event: Event) -> int:
+    """The output tokens in one event; a tool call, which comes whole and without a count, is estimated."""
+    match event:
+        case Text():
+            return event.tokens
+        case Reasoning():
+            return 1
+        case ToolCalled():
+            return -(-len(msgspec.json.encode(event.call)) // BYTES_PER_TOKEN)
+    return 0

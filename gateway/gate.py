@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from engine.errors import ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied
 from engine.interface import Prepared
 from gateway.call_params import call_params
 from gateway.catalogue import Catalogue
@@ -14,18 +15,24 @@ from gateway.dialects.capabilities import check_capabilities
 from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Admission, Dispatcher
 from gateway.exchange import Exchange
+from gateway.http.door import Door
 from gateway.identity import Identity
-from gateway.incoming import ListenerName
 from gateway.policy_in_force import PolicyInForce
 from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
 from gateway.running import Running
+from policies.access import ListenerName
 from policies.admission import Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call
-from policies.limits import ConcurrencyClaim, Reservation, Store
+from policies.limit_grant import LimitGrant
+from policies.limits import Claims, Reservation, Store, Work, effective_team, longest_answer
 from policies.networks import Address
+from policies.policy import Policy, Team
 from policies.principal import Principal
+
+OUR_FAULTS = (ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied)
+"""Ends that cost the caller only what it was already given."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,12 +41,14 @@ class Gate:
 
     clock: Clock
     in_force: PolicyInForce
+    doors: dict[ListenerName, Door]
     routes: dict[ListenerName, RouteTable]
     dialects: dict[str, Dialect]
     body_limit_bytes: int
     body_timeout_s: float
     identity: Identity
     store: Store
+    grants: Callable[[str], tuple[LimitGrant, ...]]
     catalogue: Catalogue
     dispatcher: Dispatcher
     audit: RequestAudit
@@ -48,16 +57,21 @@ class Gate:
     finished: Callable[[Exchange], None]
     log_bug: Callable[[Exchange, Exception], None]
 
-    def authorize_call(self, grant: Grant, call: Call, exchange: Exchange) -> Call:
+    def widened(self, team: Team, name: str) -> Team:
+        """The team called `name` with the temporary exceptions that hold at this request."""
+        return effective_team(team, self.grants(name), self.clock.unix_ns() / 1e9)
+
+    def authorize_call(self, grant: Grant, call: Call, policy: Policy, exchange: Exchange) -> Call:
         """Step 8 for work: the call as the catalogue and the team's policy allow it.
 
-        The model gets the catalogue's spelling, the output the team's cap, and cached prefixes stay
+        The model gets the catalogue's spelling, the output the team's cap (less where a
+        limit could never hold it), and cached prefixes stay
         within the team. Raises ModelUnknown, or BadRequest for what the model cannot do.
         """
         exchange.model = card = authorize_model(grant, call.model, self.catalogue.find)
         check_capabilities(call, card)
         exchange.params = call_params(call)
-        cap = grant.team.max_output_tokens
+        cap = longest_answer(grant.team, policy, card.name)
         return structs.replace(
             call,
             model=card.name,
@@ -70,13 +84,18 @@ class Gate:
         return await self.catalogue.engine_of(call.model).prepare(call)
 
     @contextlib.asynccontextmanager
-    async def reserved(self, claims: tuple[ConcurrencyClaim, ...]) -> AsyncIterator[Reservation]:
-        """Step 10: hold the claims for the length of the block."""
+    async def reserved(self, claims: Claims, exchange: Exchange) -> AsyncIterator[Reservation]:
+        """Step 10: hold the claims for the length of the block, then settle what the exchange says was used."""
         reservation = await self.store.reserve(claims)
+        exchange.limits_told(reservation)
+        failed = False
         try:
             yield reservation
+        except OUR_FAULTS:
+            failed = True
+            raise
         finally:
-            await self.store.settle(reservation)
+            await self.store.settle(reservation, exchange.used(failed=failed))
 
     def admitted(
         self, prepared: Prepared, grant: Grant, max_queued: int, on_dispatch: Callable[[str], None]
@@ -84,3 +103,9 @@ class Gate:
         """Step 11: a place in the queue within the policy's bounds, then a slot; `on_dispatch` hears of each."""
         bounds = Bounds(total=max_queued, team=grant.team.max_queued)
         return self.dispatcher.admit(prepared, grant.principal.team, bounds, grant.team.max_wait_s, on_dispatch)
+
+
+def work_of(prepared: Prepared) -> Work:
+    """What step 10 reserves for; an embedding writes no answer."""
+    output_tokens = 0 if prepared.call.kind == "embedding" else prepared.max_output_tokens
+    return Work(prepared.call.model, prepared.prompt_tokens, output_tokens)

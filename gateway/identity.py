@@ -1,16 +1,17 @@
 """Step 5: from a credential to a principal, with the bound on guessing enforced on failure.
 
-Each kind of credential has one verifier. A kind that nothing here verifies is refused like a wrong one.
+Each kind of credential has one verifier. The connection's certificate is judged whatever the credential, and
+whoever was proven is held against what was revoked or locked since.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.keys.key_store import KeyStore
 from policies.client_certificate import ClientCertificate
 from policies.credential import (
     ApiKeyCredential,
+    CertificateCredential,
     Credential,
     JwtCredential,
     Presented,
@@ -19,7 +20,15 @@ from policies.credential import (
 from policies.errors import NotAuthenticated
 from policies.guessing import GuessAllowance, Guessing
 from policies.networks import Address
-from policies.principal import Principal, verify_api_key
+from policies.principal import Principal
+
+
+class ApiKeys(Protocol):
+    """What verifies API keys: `gateway.keys.api_key_verifier.ApiKeyVerifier`."""
+
+    def verify(self, credential: ApiKeyCredential) -> Principal:
+        """The principal. Raises NotAuthenticated or PolicyUnavailable."""
+        ...
 
 
 class Tokens(Protocol):
@@ -38,6 +47,18 @@ class Signatures(Protocol):
         ...
 
 
+class Certificates(Protocol):
+    """What judges client certificates: `gateway.certificate_verifier.CertificateVerifier`."""
+
+    def require(self, certificate: ClientCertificate) -> None:
+        """Raises NotAuthenticated unless the connection's certificate still holds."""
+        ...
+
+    def verify(self, credential: CertificateCredential) -> Principal:
+        """The principal. Raises NotAuthenticated."""
+        ...
+
+
 class Revocations(Protocol):
     """What knows who was let in once and is no longer."""
 
@@ -46,26 +67,23 @@ class Revocations(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifiers:
+    """One for each kind of credential, and who knows what was taken back since. None may be missing."""
+
+    api_keys: ApiKeys
+    tokens: Tokens
+    signatures: Signatures
+    certificates: Certificates
+    revocations: Revocations
+
+
 class Identity:
     """Verifies credentials of every kind."""
 
-    def __init__(
-        self,
-        keys: KeyStore,
-        peppers: Mapping[int, bytes],
-        guessing: Guessing,
-        clock: Clock,
-        *,
-        tokens: Tokens | None = None,
-        signatures: Signatures | None = None,
-        revocations: Revocations | None = None,
-    ) -> None:
-        self._keys = keys
-        self._peppers = peppers
+    def __init__(self, verifiers: Verifiers, guessing: Guessing, clock: Clock) -> None:
+        self._verifiers = verifiers
         self._clock = clock
-        self._tokens = tokens
-        self._signatures = signatures
-        self._revocations = revocations
         self.guessing = guessing
 
     def allowance(self, client: Address) -> GuessAllowance:
@@ -79,21 +97,22 @@ class Identity:
         NotAuthorized for a proven caller whom nothing maps to a team; LockedDown; PolicyUnavailable.
         """
         try:
+            if presented.certificate is not None:
+                self._verifiers.certificates.require(presented.certificate)
             principal = await self._prove(credential, presented.certificate)
-            if self._revocations is not None:
-                self._revocations.check(principal)
+            self._verifiers.revocations.check(principal)
         except NotAuthenticated:
             self.guessing.charge_failure(allowance, self._clock.mono_ns() / 1e9)
             raise
         return principal
 
     async def _prove(self, credential: Credential, certificate: ClientCertificate | None) -> Principal:
-        now_s = self._clock.unix_ns() / 1e9
         match credential:
             case ApiKeyCredential():
-                return verify_api_key(credential, self._keys.get, self._peppers, now_s)
-            case JwtCredential() if self._tokens is not None:
-                return await self._tokens.verify(credential, certificate)
-            case SignedCredential() if self._signatures is not None:
-                return self._signatures.verify(credential)
-        raise NotAuthenticated("credential_kind_off", presented=True)
+                return self._verifiers.api_keys.verify(credential)
+            case JwtCredential():
+                return await self._verifiers.tokens.verify(credential, certificate)
+            case SignedCredential():
+                return self._verifiers.signatures.verify(credential)
+            case CertificateCredential():
+                return self._verifiers.certificates.verify(credential)

@@ -5,13 +5,13 @@ handler, and tests drive the flow without a socket.
 """
 
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
+from policies.access import ListenerName
 from policies.client_certificate import ClientCertificate
 
-ListenerName = Literal["public", "admin"]
 Header = tuple[bytes, bytes]
 
 
@@ -28,7 +28,8 @@ class Incoming(Protocol):
     """One request as it came: nothing decoded, nothing trusted.
 
     `target` is the raw request target, `headers` the raw pairs in order, `peer` the address of the
-    socket's other end as text.
+    socket's other end as text, `local` that of ours, empty where it has none. `via` is the trusted proxy whose
+    PROXY header named the peer; empty without one.
     """
 
     method: str
@@ -36,6 +37,8 @@ class Incoming(Protocol):
     headers: tuple[Header, ...]
     http_version: tuple[int, int]
     peer: str
+    via: str
+    local: str
     listener: ListenerName
     tls: TlsFacts | None
 

@@ -1,16 +1,19 @@
 """Prometheus metrics, served on the admin listener only. Labels are names of ours, never a client's text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from engine.frames import Counters
 from engine.interface import StepReport
+from gateway.backdoor.findings import Finding
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
 from gateway.http.listener import AcceptCounts
+from gateway.limits.fallback_store import StoreState
 from policies.key_expiry import KeyEnd
+from policies.tls_expiry import FileEnd
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,13 +53,37 @@ class Metrics:
         self._key_ends = Gauge(
             "corral_key_expires_seconds", "Until an active key ends", ("key_id", "team"), registry=registry
         )
+        self._key_sets = Gauge(
+            "corral_key_set_age_seconds", "Since an issuer's keys came; Inf without any", ("issuer",), registry=registry
+        )
+        self._back_doors = Gauge(
+            "corral_back_door_open",
+            "1 for a server that answers without a key",
+            ("address", "port", "kind"),
+            registry=registry,
+        )
+        self._policy_refused = Counter(
+            "corral_policy_refused", "Contents of policy.yaml that were not taken", registry=registry
+        )
+        self._policy_stale = Gauge(
+            "corral_policy_stale", "1 while policy.yaml is not the policy in force", registry=registry
+        )
+        self._tls_ends = Gauge(
+            "corral_tls_certificate_expires_seconds", "Until a TLS file ends", ("file",), registry=registry
+        )
+        self._shared_store = Gauge(
+            "corral_shared_store",
+            "The limits' Redis: 1 when away, gateways, failures, owed",
+            ("figure",),
+            registry=registry,
+        )
         self._worker = Gauge("corral_worker_total", "A worker's own totals", ("target", "counter"), registry=registry)
 
     def finished(self, exchange: Exchange) -> None:
         """One request is over, however it ended."""
         found = exchange.match.found if exchange.match else None
         route = found.route.path if found else "none"
-        team = exchange.principal.team if exchange.principal else "none"
+        team = _team_of(exchange)
         self._requests.labels(exchange.listener, route, team, str(exchange.status)).inc()
         self._duration.labels(route).observe(exchange.elapsed_ns() / 1e9)
         if exchange.target and exchange.model:
@@ -86,6 +113,36 @@ class Metrics:
         for end in ends:
             self._key_ends.labels(end.key_id, end.team).set(end.left_s)
 
+    def key_sets(self, ages: Mapping[str, float]) -> None:
+        """The age of each issuer's keys in seconds, by its name in the policy; infinity without any."""
+        self._key_sets.clear()
+        for issuer, age_s in ages.items():
+            self._key_sets.labels(issuer).set(age_s)
+
+    def shared_store(self, state: StoreState) -> None:
+        """How it stands with the Redis that counts the limits of several gateways."""
+        figures = {"gateways": state.gateways, "present": state.present, "failures": state.failures, "owed": state.owed}
+        for figure, value in {"away": int(bool(state.reason)), **figures}.items():
+            self._shared_store.labels(figure).set(value)
+
+    def back_doors(self, findings: Iterable[Finding]) -> None:
+        """The model servers that answer whoever comes along, by where they are; one that was closed leaves the page."""
+        self._back_doors.clear()
+        for finding in findings:
+            self._back_doors.labels(finding.address, str(finding.port), finding.kind).set(1)
+
+    def policy_refused(self, refused: bool) -> None:
+        """A content of policy.yaml was refused, or (False) the file is the policy in force."""
+        self._policy_stale.set(refused)
+        if refused:
+            self._policy_refused.inc()
+
+    def tls_ends(self, ends: Iterable[FileEnd], now_s: float) -> None:
+        """The ends of the TLS files; below zero for one that has ended."""
+        self._tls_ends.clear()
+        for end in ends:
+            self._tls_ends.labels(end.file).set(end.ends_s - now_s)
+
     def page(self, dispatcher: Dispatcher, counters: dict[str, Counters]) -> bytes:
         """The page in Prometheus' text format, with the state of queue, targets and workers as of now."""
         self._waiting.set(dispatcher.waiting())
@@ -97,3 +154,11 @@ class Metrics:
             for counter in counted.__struct_fields__:
                 self._worker.labels(name, counter).set(getattr(counted, counter))
         return generate_latest(self.registry)
+
+
+def _team_of(exchange: Exchange) -> str:
+    """The caller's team if the policy has it: a token may name any, and a label stays as long as the process."""
+    if exchange.principal is None or exchange.in_force is None:
+        return "none"
+    team = exchange.principal.team
+    return team if team in exchange.in_force.policy.teams else "none"

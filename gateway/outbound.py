@@ -4,6 +4,7 @@ Never takes proxies, cookies or credentials from the environment; follows no red
 compressed body; a line of a stream is bounded.
 """
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import aiohttp
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """Ollama's own client stops at 8 MB a line (bufio.Scanner), so no honest line is longer."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_REFUSAL_BYTES = 1024 * 1024
 
 
 class OutboundFault(Exception):
@@ -33,11 +35,21 @@ class Outbound:
     """A client for one base URL."""
 
     def __init__(
-        self, base_url: str, *, ca_file: Path | None, api_key: str, connect_timeout_s: float, idle_timeout_s: float
+        self,
+        base_url: str,
+        *,
+        ca_file: Path | None,
+        api_key: str,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+        unsafe_any_certificate: bool = False,
     ) -> None:
+        """`unsafe_any_certificate` is for questions that hold no secret, and whose answer nobody trusts."""
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._tls = ssl.create_default_context(cafile=ca_file) if base_url.startswith("https:") else False
+        self._tls = (
+            _tls_context(ca_file, verified=not unsafe_any_certificate) if base_url.startswith("https:") else False
+        )
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=idle_timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -47,10 +59,32 @@ class Outbound:
             await self._session.close()
             self._session = None
 
-    async def fetch(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """One whole answer. Raises OutboundRefused for a status that is not 2xx, OutboundFault for the rest."""
-        async with self._request(method, path, body) as response:
-            return await _read_bounded(response)
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        max_body_bytes: int | None = None,
+        total_s: float | None = None,
+    ) -> bytes:
+        """One whole answer, of at most `max_body_bytes` (64 MiB), within `total_s` seconds from first to last.
+
+        Raises OutboundRefused for a status that is not 2xx, OutboundFault for the rest.
+        """
+        try:
+            async with asyncio.timeout(total_s), self._request(method, path, body) as response:
+                return await _read_bounded(response, max_body_bytes or MAX_BODY_BYTES)
+        except TimeoutError:
+            raise OutboundFault("answer too slow") from None
+
+    async def status(self, method: str, path: str, body: bytes, *, total_s: float) -> int:
+        """The status of an answer, whichever it is; its body is not waited for. Raises OutboundFault."""
+        try:
+            async with asyncio.timeout(total_s), self._send(method, path, body) as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            raise OutboundFault(type(fault).__name__) from None
 
     @contextlib.asynccontextmanager
     async def lines(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -61,14 +95,18 @@ class Outbound:
     @contextlib.asynccontextmanager
     async def _request(self, method: str, path: str, body: bytes | None) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            async with self._client().request(
-                method, self._base_url + path, data=body, allow_redirects=False, ssl=self._tls or True
-            ) as response:
+            async with self._send(method, path, body) as response:
                 if not 200 <= response.status < 300:
-                    raise OutboundRefused(response.status, await _read_bounded(response))
+                    raise OutboundRefused(response.status, await _read_bounded(response, MAX_REFUSAL_BYTES))
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             raise OutboundFault(type(fault).__name__) from None
+
+    def _send(
+        self, method: str, path: str, body: bytes | None
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url = self._base_url + path
+        return self._client().request(method, url, data=body, allow_redirects=False, ssl=self._tls or True)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -85,11 +123,19 @@ class Outbound:
         return self._session
 
 
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+def _tls_context(ca_file: Path | None, *, verified: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():  # `read(n)` would stop at what has arrived so far
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > max_bytes:
             raise OutboundFault("answer too large")
     return bytes(body)
 

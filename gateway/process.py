@@ -16,29 +16,35 @@ from pathlib import Path
 import uvloop
 
 from engine.plan import PlanFault
-from gateway.app import Setting, UnknownGroup, opened
+from engine.private_memory import keep_memory_private
+from gateway.app import opened
 from gateway.audit.audit_log import AuditNotOpened
 from gateway.audit.audit_place import NoPlace
-from gateway.configuration.config import ConfigFaults, load_config, parse_policy, policy_hash, read_file
+from gateway.configuration.config import ConfigFaults, load_config
+from gateway.heap import keep_large_buffers_apart
 from gateway.homes.home import Home
 from gateway.homes.home_lock import HomeInUse, hold_home
 from gateway.http.http_handler import assert_c_parser
 from gateway.http.self_test import UnfitParser
 from gateway.http.tls_context import TlsFault
-from gateway.incoming import ListenerName
 from gateway.keys.pepper import UnfitPepper
+from gateway.limits.redis_connection import SharedStoreFault
 from gateway.logs import configure_logs
-from gateway.policy_in_force import PolicyInForce
+from gateway.policy_file.kept_policy import KeptPolicy
+from gateway.policy_file.policy_reading import PolicyFile
+from gateway.setting import Setting, UnknownGroup
+from policies.access import ListenerName
 from policies.errors import AuditUnavailable, PolicyUnavailable
 
 BAD_INPUT = 2
 HOME_WAIT_S = 5.0
 """A command that changes the home while no gateway runs holds it for less than a second."""
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+PR_SET_PDEATHSIG = 1
 FAULTS = (
     ConfigFaults,
     UnknownGroup,
     PlanFault,
+    SharedStoreFault,
     NoPlace,
     AuditNotOpened,
     HomeInUse,
@@ -53,10 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one gateway until it is told to stop; returns the exit status."""
     arguments = _read_arguments(argv)
     _harden()
+    keep_large_buffers_apart()
     try:
+        configure_logs(sys.stderr, "info")
         setting = _read_setting(arguments)
         assert_c_parser()
-        configure_logs(sys.stderr, "info")
         with hold_home(setting.home, shared=True, wait_s=HOME_WAIT_S):
             return uvloop.run(_serve(setting, arguments.ready_fd))
     except FAULTS as fault:
@@ -89,27 +96,26 @@ async def _serve(setting: Setting, ready_fd: int) -> int:
 
 
 def _read_setting(arguments: argparse.Namespace) -> Setting:
-    policy_data = read_file(arguments.policy)
+    config = load_config(arguments.config)
     sockets: dict[ListenerName, socket.socket] = {
         "public": socket.socket(fileno=arguments.public_fd),
         "admin": socket.socket(fileno=arguments.admin_fd),
     }
+    home = Home(arguments.home)
     return Setting(
-        home=Home(arguments.home),
-        config=load_config(arguments.config),
-        in_force=PolicyInForce(
-            policy=parse_policy(policy_data, arguments.policy),
-            hash=policy_hash(policy_data),
-        ),
+        home=home,
+        config=config,
+        policy_file=arguments.policy,
+        in_force=KeptPolicy(home.run).load(PolicyFile(arguments.policy, config.policy.signers)),
         sockets=sockets,
+        groups_configured=not config.tls.host_openssl_config,
     )
 
 
 def _harden() -> None:
     """Die with the supervisor; no core dump and no debugger may read keys from this process."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    keep_memory_private()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _read_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -12,21 +12,23 @@ from collections.abc import AsyncIterator
 from msgspec import structs
 
 from engine.errors import EngineError, UpstreamFailed
-from gateway.answers import begin, send, write
+from gateway.answers import begin, send, write_due
 from gateway.dialects.contract import Answer, Asked, Loaded, Renderer, Report, Started, Wish
 from gateway.exchange import Exchange
-from gateway.gate import Gate
+from gateway.gate import Gate, work_of
+from gateway.http.cors import preflight
 from gateway.http.edge import CleanTarget, check_edge, demand_identity
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object
 from gateway.routes import Found
+from gateway.stream_shape import stream_shape
 from gateway.time_limit import answered_within
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
 from policies.client_address import client_address
 from policies.credential import Presented, read_credential
 from policies.errors import AuditUnavailable, EdgeRejected, Refused
-from policies.limits import concurrency_claims, rate_claims
+from policies.limits import request_claims, work_claims
 
 
 async def handle(gate: Gate, incoming: Incoming, reply: Reply) -> None:
@@ -58,11 +60,14 @@ async def handle(gate: Gate, incoming: Incoming, reply: Reply) -> None:
 async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply) -> None:
     """The numbered steps. What any of them acquires is given back when it is left, however it is left."""
     clean = check_edge(incoming.method, incoming.target, incoming.headers, incoming.http_version)  # (0)
+    exchange.origin = gate.doors[incoming.listener].require(incoming.headers, incoming.local)
     exchange.in_force = gate.in_force
     policy = exchange.in_force.policy
     exchange.match = match = gate.routes[incoming.listener].match(incoming.method, clean.path)
     exchange.client = client = client_address(incoming.peer, incoming.headers, policy.proxies)  # (1)
-    policy.networks.require(client, "global_network")  # (2)
+    policy.require_address(client, incoming.listener)  # (2)
+    if (answer := preflight(incoming.method, incoming.headers, exchange.origin, match)) is not None:
+        return await send(exchange, reply, answer)
     if (opened := match.opened()) is not None:
         return await send(exchange, reply, await read_open(gate, exchange, incoming, opened))
     allowance = gate.identity.allowance(client)  # (3)
@@ -70,23 +75,24 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
     credential = read_credential(presented)  # (4)
     exchange.principal = principal = await gate.identity.verify(credential, allowance, presented)  # (5)
     principal.networks.require(client, "key_network")
-    team = team_of(principal, policy)
-    await gate.store.take(rate_claims(principal, team.limits), gate.clock.mono_ns())  # (6)
+    team = gate.widened(team_of(principal, policy), principal.team)
+    exchange.limits_told(await gate.store.take(request_claims(principal, team, policy, client)))  # (6)
     found = match.required()
     wish = await read_wish(gate, exchange, incoming, found)  # (7)
     grant = authorize_scope(principal, team, found.route.scope, client)  # (8)
     gate.accepted(principal, client)
     if not isinstance(wish, Asked):
         return await send_answer(gate, exchange, reply, grant, wish)
-    call = gate.authorize_call(grant, wish.call, exchange)
+    call = gate.authorize_call(grant, wish.call, policy, exchange)
     prepared = await gate.prepare(call)  # (9)
     exchange.prompt_tokens = prepared.prompt_tokens
-    async with gate.reserved(concurrency_claims(principal, team.limits)):  # (10)
+    async with gate.reserved(work_claims(principal, team, policy, client, work_of(prepared)), exchange):  # (10)
         await gate.audit.authorized(exchange)
         async with (
             gate.admitted(prepared, grant, policy.max_queued, exchange.dispatched) as admission,  # (11)
             answered_within(team.max_answer_s, exchange, admission.events()) as events,
         ):
+            exchange.shape = stream_shape(team.stream, wish.renderer)
             await stream(gate, exchange, reply, wish.renderer, events)  # (12)
     return None
 
@@ -159,7 +165,8 @@ async def stream(
         elif renderer.streamed and data:
             if not reply.started:
                 await begin(exchange, reply, renderer)
-            await write(exchange, reply, data)
+            exchange.shape.add(data, gate.clock.mono_ns())
+            await write_due(exchange, reply)
     if last is None:
         raise UpstreamFailed("stream_without_end")
     exchange.status = 200
@@ -169,7 +176,8 @@ async def stream(
     if not reply.started:
         await begin(exchange, reply, renderer)
     exchange.streaming = False
-    await write(exchange, reply, last)
+    exchange.shape.finish(last)
+    await write_due(exchange, reply)
     await reply.end()
     return None
 
@@ -204,5 +212,6 @@ async def refuse(gate: Gate, exchange: Exchange, reply: Reply, error: Refused | 
         if not reply.started:
             await send(exchange, reply, answer_to(gate, exchange, error))
         elif exchange.streaming:
-            await write(exchange, reply, last_words(exchange, error))
+            exchange.shape.finish(last_words(exchange, error))
+            await write_due(exchange, reply)
             await reply.end()

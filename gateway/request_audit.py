@@ -26,10 +26,14 @@ from policies.audit_record import (
 )
 from policies.audit_record import Effect as DecisionEffect
 from policies.errors import (
+    AddressNotAllowed,
     AuditUnavailable,
+    BeyondLimit,
     EdgeRejected,
+    LockedDown,
     NoCapacity,
     NotAuthenticated,
+    NotAuthorized,
     Overloaded,
     QuotaExceeded,
     RateLimited,
@@ -39,6 +43,7 @@ from policies.errors import (
 ERROR_EVENTS: tuple[tuple[type[Exception], str, DecisionEffect], ...] = (
     (NotAuthenticated, "request.unauthenticated", "deny"),
     (RateLimited, "request.limited", "limit"),
+    (BeyondLimit, "request.limited", "limit"),
     (QuotaExceeded, "request.limited", "limit"),
     (Overloaded, "request.shed", "shed"),
     (NoCapacity, "request.shed", "shed"),
@@ -80,8 +85,10 @@ class RequestAudit:
 
     async def refused(self, exchange: Exchange, error: Refused | EngineError | None, *, started: bool) -> None:
         """The request was refused, failed, or cut off after its answer had `started`; None is a bug of ours."""
-        if isinstance(error, NotAuthenticated):
-            exchange.shown_key_id = error.key_id
+        if isinstance(error, NotAuthenticated | NotAuthorized | LockedDown):
+            exchange.shown = Actor(key_id=error.key_id, name=error.actor, issuer=error.issuer)
+        if isinstance(error, AddressNotAllowed):
+            exchange.rule = error.rule
         event, effect = _event_of(error)
         if started and isinstance(error, Refused):
             event = "request.cut"
@@ -118,7 +125,10 @@ class RequestAudit:
         self, event: str, exchange: Exchange, effect: DecisionEffect, *, reason: str = "", result: Result | None = None
     ) -> None:
         policy_hash = exchange.in_force.hash if exchange.in_force else self._policy_hash()
-        decision = Decision(effect=effect, reason=reason, policy_hash=policy_hash)
+        told = " ".join(exchange.would_refuse)
+        decision = Decision(
+            effect=effect, reason=reason, rule=exchange.rule, policy_hash=policy_hash, would_refuse=told
+        )
         await self._log.record(request_record(event, self._stamp(), _facts(exchange), decision, result))
 
 
@@ -143,10 +153,12 @@ def _facts(exchange: Exchange) -> RequestFacts:
         source=Source(
             ip=str(exchange.client or ""),
             peer=exchange.peer,
+            via=exchange.via,
             listener=exchange.listener,
             tls_version=tls.version if tls else "",
             tls_cipher=tls.cipher if tls else "",
             sni=tls.server_name if tls else "",
+            cert_sha256=tls.client_certificate.sha256 if tls and tls.client_certificate else "",
         ),
         action=_action(exchange),
         params=exchange.params,
@@ -156,7 +168,7 @@ def _facts(exchange: Exchange) -> RequestFacts:
 def _actor(exchange: Exchange) -> Actor:
     principal = exchange.principal
     if principal is None:
-        return Actor(key_id=exchange.shown_key_id)
+        return exchange.shown
     return Actor(
         kind="key" if principal.key_id else "subject",
         name=principal.actor,

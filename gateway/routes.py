@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from gateway.dialects.route import Route
+from policies.access import ACCESS, ListenerName
 from policies.errors import MethodNotAllowed, RouteUnknown
 
 MODEL_SEGMENT = "{model}"
@@ -42,9 +43,14 @@ class Match(Struct, frozen=True, kw_only=True):
 
 
 class RouteTable:
-    """All routes of one listener."""
+    """All routes of one listener. Raises ValueError for a route whose scope has no place there."""
 
-    def __init__(self, routes: tuple[Route, ...]) -> None:
+    def __init__(self, listener: ListenerName, routes: tuple[Route, ...]) -> None:
+        for route in routes:
+            if listener not in ACCESS[route.scope].listeners:
+                raise ValueError(
+                    f"route {route.path}: the scope {route.scope!r} has no place on the {listener} listener"
+                )
         self._exact: dict[str, list[Route]] = {}
         self._by_model: dict[str, list[Route]] = {}
         for route in routes:

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from gateway.exchange import Exchange
-from policies.errors import NoCapacity, Refused, Revoked
+from policies.client_certificate import ClientCertificate
+from policies.errors import NoCapacity, NotAuthenticated, Refused, Revoked
 from policies.principal import Principal
 
 LAST_WORDS_S = 2.0
@@ -38,13 +39,24 @@ class Running:
 
     def revoked(self, key_id: str) -> None:
         """Cut every request made with this key."""
-        self.cut_where(lambda principal: principal.key_id == key_id, Revoked("revoked_while_running"))
+        self.cut_where(lambda each: Revoked("revoked_while_running") if each.key_id == key_id else None)
 
-    def cut_where(self, concerns: Callable[[Principal], bool], cause: Refused) -> None:
-        """Cut every request whose principal `concerns`; each stream ends with `cause`."""
+    def cut_where(self, cause_of: Callable[[Principal], Refused | None]) -> None:
+        """Cut every request whose principal `cause_of` answers a cause for; its stream ends with that."""
         for exchange in list(self._exchanges):
-            if exchange.principal is not None and concerns(exchange.principal):
+            cause = cause_of(exchange.principal) if exchange.principal is not None else None
+            if cause is not None:
                 exchange.cut_off(cause)
+
+    def judge_certificates(self, require: Callable[[ClientCertificate], None]) -> None:
+        """Cut every request on a connection whose client certificate `require` raises NotAuthenticated for."""
+        for exchange in list(self._exchanges):
+            certificate = exchange.tls.client_certificate if exchange.tls is not None else None
+            if certificate is not None:
+                try:
+                    require(certificate)
+                except NotAuthenticated as fault:
+                    exchange.cut_off(Revoked(fault.reason))
 
     async def drained(self, timeout_s: float, hurry: asyncio.Event) -> None:
         """Wait until nothing runs; after `timeout_s`, or on `hurry`, cut what is left and wait for its last words."""

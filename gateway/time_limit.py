@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from engine.errors import DeadlineExceeded
-from gateway.exchange import Exchange
-from policies.call import Event, Final, Reasoning, Text, Usage
+from gateway.exchange import Exchange, tokens_of
+from policies.call import Event, Final, Usage
 
 NS_PER_S = 1_000_000_000
 SILENCE_GRACE_S = 5.0
@@ -32,14 +32,14 @@ async def _ended_by_time(
 ) -> AsyncGenerator[Event, None]:
     """`events`, ended with `Final("length")` after the first of them that comes `limit_s` from now or later.
 
-    The engine's own counts are lost with its end: the prompt's tokens are those of the preparation, and each
-    event counts as one output token.
+    The engine's own counts are lost with its end: the prompt's tokens are those of the preparation, the
+    answer's those that were passed on.
     """
     deadline_ns = exchange.elapsed_ns() + round(limit_s * NS_PER_S)
     written = 0
     async for event in events:
         yield event
-        written += isinstance(event, Text | Reasoning)
+        written += tokens_of(event)
         if written and exchange.elapsed_ns() >= deadline_ns and not isinstance(event, Final):
             yield Final("length", Usage(prompt_tokens=exchange.prompt_tokens, output_tokens=written))
             return

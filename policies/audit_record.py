@@ -43,9 +43,23 @@ ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
     "key.revoked": ("admin", "C2003I"),
     "key.reviewed": ("admin", "C2005I"),
     "key.act_refused": ("admin", "C2004W"),
+    "public_key.registered": ("admin", "C2006I"),
+    "public_key.revoked": ("admin", "C2007I"),
     "model.imported": ("admin", "C2020I"),
     "model.removed": ("admin", "C2021I"),
     "model.act_refused": ("admin", "C2022W"),
+    "team.revoked": ("admin", "C2040I"),
+    "actor.revoked": ("admin", "C2041I"),
+    "token.revoked": ("admin", "C2042I"),
+    "revocation.act_refused": ("admin", "C2043W"),
+    "lockdown.begun": ("admin", "C2044I"),
+    "lockdown.lifted": ("admin", "C2045I"),
+    "lockdown.act_refused": ("admin", "C2046W"),
+    "grant.made": ("admin", "C2050I"),
+    "grant.withdrawn": ("admin", "C2051I"),
+    "grant.act_refused": ("admin", "C2052W"),
+    "policy.changed": ("admin", "C2030I"),
+    "policy.refused": ("admin", "C2031W"),
 }
 SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "gateway.started": ("system", "C3000I"),
@@ -58,6 +72,16 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "first_key.deleted": ("system", "C3030I"),
     "key.expiring": ("system", "C3031W"),
     "key.predecessor_used": ("system", "C3032W"),
+    "grant.ended": ("system", "C3033I"),
+    "issuer.keys_lost": ("system", "C3050W"),
+    "issuer.keys_back": ("system", "C3050I"),
+    "backdoor.open": ("system", "C3060W"),
+    "backdoor.closed": ("system", "C3060I"),
+    "limits.degraded": ("system", "C3070W"),
+    "limits.restored": ("system", "C3070I"),
+    "tls.reloaded": ("system", "C3040I"),
+    "tls.reload_failed": ("system", "C3040W"),
+    "tls.expiring": ("system", "C3041W"),
 }
 EVENTS = REQUEST_EVENTS | ADMIN_EVENTS | SYSTEM_EVENTS
 """Event -> its stage and code. Codes end in I (went well), W (refused, cut off, worth a look) or E (our fault)."""
@@ -99,14 +123,19 @@ class Actor(Struct, frozen=True, kw_only=True):
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """From where: the client's address, the socket's other end, and what TLS settled."""
+    """From where: the client's address, the connection's other end, and what TLS settled.
+
+    `via` is the proxy whose PROXY header named the other end. `cert_sha256` is the digest of the client certificate.
+    """
 
     ip: str = ""
     peer: str = ""
+    via: str = ""
     listener: str = ""
     tls_version: str = ""
     tls_cipher: str = ""
     sni: str = ""
+    cert_sha256: str = ""
 
 
 class Action(Struct, frozen=True, kw_only=True):
@@ -119,11 +148,17 @@ class Action(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What was decided, the stable code of the reason, and the SHA-256 of the policy it was decided by."""
+    """What was decided, the stable code of the reason, and the SHA-256 of the policy it was decided by.
+
+    `rule` is the policy's own words where a list decided, such as "deny 192.0.2.0/24". `would_refuse` holds the
+    codes, parted by blanks, of limits that only report.
+    """
 
     effect: Effect
     reason: str = ""
+    rule: str = ""
     policy_hash: str = ""
+    would_refuse: str = ""
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -237,7 +272,7 @@ def _part(part: Actor | Source | Action | Decision | Result | Change) -> Entry:
 
 def _value(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        return clean(value, MAX_REMARK if name in ("reason", "ticket") else MAX_NAME)
+        return clean(value, MAX_REMARK if name in ("reason", "ticket", "would_refuse") else MAX_NAME)
     return _details(value) if isinstance(value, Mapping) else value
 
 

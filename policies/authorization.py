@@ -1,22 +1,20 @@
 """Step 8: may this principal do this, with this model? One table, default deny.
 
-Decides from the scope a route asks for, the team's own networks and the team's model list. The key's
-own networks were checked with the key at step 5, the global list at step 2. A model that does not
-exist and one outside the team's list raise the same error: there is no inventory oracle.
+Decides from the scope a route asks for (`access` is the table), the team's own networks, the team's model list
+and the credential's. The credential's own networks were checked at step 5, the global list at step 2. A model
+that does not exist and one outside these lists raise the same error: there is no inventory oracle.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 from msgspec import Struct
 
+from policies.access import Scope, require_scope
 from policies.call import ModelCard
 from policies.errors import ModelUnknown, NotAuthorized
 from policies.networks import Address
 from policies.policy import Policy, Team, may_use
 from policies.principal import Principal
-
-Scope = Literal["open", "models", "inference", "metrics", "admin"]
 
 FindModel = Callable[[str], ModelCard | None]
 
@@ -39,8 +37,7 @@ def team_of(principal: Principal, policy: Policy) -> Team:
 
 def authorize_scope(principal: Principal, team: Team, scope: Scope, address: Address) -> Grant:
     """The grant for a route's `scope`. Raises NotAuthorized, or AddressNotAllowed."""
-    if scope not in principal.scopes:
-        raise NotAuthorized(f"scope_{scope}_missing")
+    require_scope(principal.kind, principal.scopes, scope)
     team.networks.require(address, "team_network")
     return Grant(principal=principal, team=team, scope=scope)
 
@@ -58,5 +55,5 @@ def authorize_model(grant: Grant, name: str, find: FindModel) -> ModelCard:
 
 
 def visible_models(grant: Grant, cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
-    """The cards that the team may use, in the catalogue's order."""
+    """The cards that both the team and the credential may use, in the catalogue's order."""
     return tuple(card for card in cards if grant.team.may_use(card.name) and may_use(grant.principal.models, card.name))

@@ -113,10 +113,14 @@ class TokenLogprob(Struct, frozen=True):
 
 
 class Text(Struct, frozen=True, tag="text"):
-    """The next piece of the answer; never splits a character. May be empty when it only carries logprobs."""
+    """The next piece of the answer; never splits a character. May be empty when it only carries logprobs.
+
+    `tokens` is how many it took, those included that were held back for it; 1 where the engine does not say.
+    """
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
+    tokens: int = 1
 
 
 class Reasoning(Struct, frozen=True, tag="reasoning"):

@@ -4,7 +4,7 @@ Rules:
 - Places: `Authorization: Bearer TEXT` and `x-api-key: TEXT` (names and the scheme in any case);
   `Authorization: BASE64:BASE64`, the signature that an unmodified `ollama` command sends (OLLAMA_AUTH=1);
   and, where none of these is there, the client certificate that the handshake verified.
-- A bearer text of three base64url parts with a dot between is a JWT, anything else an API key.
+- A text of three base64url parts with a dot between is a JWT, in either header; anything else an API key.
 - None: NotAuthenticated with `presented` False.
 - One header twice, or both with different content: ConflictingCredentials, because two readers of the
   same request must never disagree on who is asking (RFC 6750 section 2). Both with the same key is fine.

@@ -5,6 +5,8 @@ stands in one table per dialect in `gateway/`, filled from the public fields bel
 row for every subclass here. `status` is the HTTP status where a dialect names no other.
 """
 
+from policies.standing import Standing
+
 
 class Refused(Exception):
     """A request that Corral will not serve. Subclasses say which kind; `reason` says why, privately."""
@@ -43,24 +45,31 @@ class OriginNotAllowed(Refused):
 
 
 class AddressNotAllowed(Refused):
-    """The client's address is not on a list it must be on."""
+    """The client's address is not on a list it must be on; `rule`, private too, is that list's deciding one."""
 
     status = 403
+
+    def __init__(self, reason: str, *, rule: str = "") -> None:
+        super().__init__(reason)
+        self.rule = rule
 
 
 class NotAuthenticated(Refused):
     """Missing, malformed, unknown, wrong, expired, revoked: one body for all (RFC 6750 section 3.1).
 
     `presented` tells only whether there was a credential at all, for `error="invalid_token"`. `key_id`,
-    private too, names the key whose secret was shown: the log must say which revoked key was tried.
+    private too, names the key whose secret was shown: the log must say which revoked key was tried. `actor` and
+    `issuer`, as private, name whom another credential proved, for the same reason.
     """
 
     status = 401
 
-    def __init__(self, reason: str, *, presented: bool, key_id: str = "") -> None:
+    def __init__(self, reason: str, *, presented: bool, key_id: str = "", actor: str = "", issuer: str = "") -> None:
         super().__init__(reason)
         self.presented = presented
         self.key_id = key_id
+        self.actor = actor
+        self.issuer = issuer
 
 
 class ConflictingCredentials(Refused):
@@ -76,15 +85,27 @@ class CredentialInUrl(Refused):
 
 
 class LockedDown(Refused):
-    """An administrator has closed the gate for this team, or for all."""
+    """An administrator has closed the gate for this team, or for all. The names are private, as above."""
 
     status = 403
+
+    def __init__(self, reason: str, *, key_id: str = "", actor: str = "", issuer: str = "") -> None:
+        super().__init__(reason)
+        self.key_id = key_id
+        self.actor = actor
+        self.issuer = issuer
 
 
 class NotAuthorized(Refused):
-    """A known principal without the scope for this route."""
+    """A known caller without the scope for this route, or without a team (then named here, as above)."""
 
     status = 403
+
+    def __init__(self, reason: str, *, actor: str = "", issuer: str = "") -> None:
+        super().__init__(reason)
+        self.key_id = ""
+        self.actor = actor
+        self.issuer = issuer
 
 
 class RouteUnknown(Refused):
@@ -146,14 +167,18 @@ class EncodingNotSupported(Refused):
 
 
 class RateLimited(Refused):
-    """A rate or concurrency limit was reached; `limit` names it, `retry_after_s` says when it frees."""
+    """A rate or concurrency limit was reached; `limit` names it and whose it is, `retry_after_s` says when it frees.
+
+    `standing` is the rate's, for the caller's headers; None where there is none (concurrency, guessing).
+    """
 
     status = 429
 
-    def __init__(self, reason: str, *, limit: str, retry_after_s: float) -> None:
+    def __init__(self, reason: str, *, limit: str, retry_after_s: float, standing: Standing | None = None) -> None:
         super().__init__(reason)
         self.limit = limit
         self.retry_after_s = retry_after_s
+        self.standing = standing
 
 
 class QuotaExceeded(Refused):
@@ -165,6 +190,16 @@ class QuotaExceeded(Refused):
         super().__init__(reason)
         self.limit = limit
         self.retry_after_s = retry_after_s
+
+
+class BeyondLimit(Refused):
+    """One request larger than a whole minute's or period's limit: no wait will make it fit."""
+
+    status = 429
+
+    def __init__(self, reason: str, *, limit: str) -> None:
+        super().__init__(reason)
+        self.limit = limit
 
 
 class Overloaded(Refused):

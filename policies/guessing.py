@@ -68,7 +68,7 @@ class Guessing:
             self._forgotten_at_s.popitem(last=False)
         if over:
             retry_after_s = min(excess_s, self._window_s)  # rounding may put it a step beyond
-            raise RateLimited("guessing", limit="failed_credentials", retry_after_s=retry_after_s)
+            raise RateLimited("guessing", limit="failed credentials from your network", retry_after_s=retry_after_s)
 
 
 def guess_network(address: Address) -> Network:

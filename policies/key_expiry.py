@@ -1,4 +1,4 @@
-"""Which keys end soon, and which warnings of that are due.
+"""Which API keys and registered public keys end soon, and which warnings of that are due.
 
 Rules:
 - Only an active key is warned of. Its end is its expiry, or the end of its overlap if that is sooner.
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from policies.key_record import DAY_S, KeyRecord
+from policies.public_key import PublicKeyRecord
 
 WARN_DAYS = (14, 7, 1)
 """Two weeks to plan a rotation, one to do it, and the last call."""
@@ -34,7 +35,7 @@ class ExpiryWarning:
     days: int
 
 
-def ends_within(records: Iterable[KeyRecord], now_s: float, span_s: float) -> tuple[KeyEnd, ...]:
+def ends_within(records: Iterable[KeyRecord | PublicKeyRecord], now_s: float, span_s: float) -> tuple[KeyEnd, ...]:
     """The active keys of `records` that end by themselves at `now_s + span_s` or before."""
     ends = ((record, record.ends_s) for record in records if record.state(now_s) == "active")
     return tuple(
@@ -44,7 +45,9 @@ def ends_within(records: Iterable[KeyRecord], now_s: float, span_s: float) -> tu
     )
 
 
-def due_warnings(records: Iterable[KeyRecord], now_s: float, warned: Set[ExpiryWarning]) -> tuple[ExpiryWarning, ...]:
+def due_warnings(
+    records: Iterable[KeyRecord | PublicKeyRecord], now_s: float, warned: Set[ExpiryWarning]
+) -> tuple[ExpiryWarning, ...]:
     """The warnings that hold at `now_s` (Unix seconds) and are not among `warned`."""
     ends = ends_within(records, now_s, max(WARN_DAYS) * DAY_S)
     return tuple(warning for warning in map(_warning, ends) if warning not in warned)

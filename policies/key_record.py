@@ -13,13 +13,11 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
+from policies.access import NEVER_TOGETHER
 from policies.api_key import NewKey, hash_key, is_key_id
 from policies.networks import Networks
 
 SCOPES = frozenset({"inference", "models", "metrics", "admin"})
-
-NEVER_TOGETHER = (frozenset({"admin", "auditor"}),)
-"""Separation of duties: who can change things must not be the one who reviews the changes."""
 
 DAY_S = 86_400.0
 DEFAULT_LIFETIME_S = 90 * DAY_S

@@ -8,21 +8,66 @@ sentence an operator understands); reading the file is `gateway.configuration.co
 import contextlib
 import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from policies.networks import Network, Networks, read_network
+from policies.certificate_mapping import CertificateIdentity
+from policies.issuer import Issuer
+from policies.networks import Address, ListenerNetworks, Networks
+from policies.trusted_proxies import NOBODY, ForwardedHeader, TrustedProxies
 
 TEAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
+BOUNDS = (
+    "requests_per_minute",
+    "burst_requests",
+    "concurrent_requests",
+    "prompt_tokens_per_minute",
+    "output_tokens_per_minute",
+    "tokens_per_day",
+    "tokens_per_month",
+)
+"""The fields of `Limits` that are numbers, as `corral grants` names them."""
+MAX_BOUND = 10**9
+"""One request then costs 60 ns, which whole nanoseconds still tell apart."""
+MAX_BUDGET = 10**12
+"""Sums stay exact in a double (2**53), which is what a shared store counts in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on one key of a team. None means no bound of this kind.
+    """Bounds on one key, team, model, address, or on all callers. null means no bound of this kind.
 
     `requests_per_minute` is a sustained rate with a burst of `burst_requests`; `concurrent_requests`
-    counts requests queued or running.
+    counts requests queued or running. `prompt_tokens_per_minute` and `output_tokens_per_minute` hold in
+    any minute: a request counts with the longest answer it may give until it is settled with what it used.
+    `tokens_per_day` and `tokens_per_month` are budgets of prompt and output tokens together, by the calendar in
+    UTC. `mode` is `enforce`, or `report` to record what would have been refused and refuse nothing.
     """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    requests_per_minute: int | None = None
+    burst_requests: int = 60
+    concurrent_requests: int | None = None
+    prompt_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    tokens_per_month: int | None = None
+    mode: Literal["enforce", "report"] = "enforce"
+
+    def __post_init__(self) -> None:
+        for name in BOUNDS:
+            value = getattr(self, name)
+            most = MAX_BUDGET if name in ("tokens_per_day", "tokens_per_month") else MAX_BOUND
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or null for no limit")
+            if value is not None and value > most:
+                raise ValueError(f"{name} must be at most {most}, or null for no limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLimits(Limits):
+    """Bounds on each single key or other credential of a team; fields as in `limits`, with defaults that bound."""
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
 
@@ -30,21 +75,31 @@ class Limits:
     burst_requests: int = 60
     concurrent_requests: int | None = 32
 
-    def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "burst_requests", "concurrent_requests"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, or null for no limit")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressLimits(Limits):
+    """Bounds on each single client address (IPv6: its /64); fields as in `limits`, with defaults that bound."""
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    requests_per_minute: int | None = 3000
+    burst_requests: int = 600
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
     """One team: what it may use, from where, and how much of it.
 
-    `models` are catalogue names; `"*"` means every model. `weight` is its share of a contended
+    `models` are catalogue names; `"*"` means every model. `limits` bound the whole team, `key_limits`
+    each of its keys or other credentials. `weight` is its share of a contended
     pool. `max_queued` bounds its waiting requests, `max_wait_s` how long each of them waits,
     `max_answer_s` how long one answer may be written (600 s is where official clients give up),
-    `max_output_tokens` the length of one answer.
+    `max_output_tokens` the length of one answer. `stream` is how streamed answers are cut into records, whose
+    sizes and times tell an observer of the encrypted line something of their topic: `plain`, `padded` (few sizes)
+    or `batched` (few sizes, several tokens together).
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -52,11 +107,13 @@ class Team:
     models: tuple[str, ...] = ()
     networks: Networks = field(default_factory=Networks)
     limits: Limits = field(default_factory=Limits)
+    key_limits: KeyLimits = field(default_factory=KeyLimits)
     weight: float = 1.0
     max_queued: int = 64
     max_wait_s: float = 120.0
     max_answer_s: float = 600.0
     max_output_tokens: int = 4096
+    stream: Literal["plain", "padded", "batched"] = "plain"
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
@@ -86,24 +143,41 @@ def _model_key(name: str) -> str:
 class Policy:
     """The whole of `policy.yaml`. `networks` is the global list; teams narrow it, never widen it.
 
-    `teams` are those who may call, by name. `trusted_proxies` are the networks whose word about the
-    client's address is taken; none by default.
+    `teams` are those who may call, by name. `limits` bound all callers together, `address_limits` each client
+    address, `model_limits` one model for all who use it, by the catalogue's name.
+    `listeners` are lists for one listener each.
+    `trusted_proxies` are the networks whose word about the client's address is taken; none by default.
+    `forwarded_header` is the one header family they give it in: `proxy-v2` is the PROXY protocol, for listeners
+    with `proxy_protocol` in `config.yaml`. `unsafe_trust_all_proxies` lets `trusted_proxies` hold networks wider
+    than IPv4 /8 and IPv6 /7: whoever is in one of them writes the address it is judged by.
+    `issuers` are the identity providers whose tokens are taken, by a name of ours; none by default.
     `max_queued` bounds waiting requests over all teams, so memory is bounded whatever the teams say.
     `failed_credentials_per_minute` bounds guessing from one network (IPv4 /24, IPv6 /56).
+    `certificates` says whom a client certificate stands for, by one of its names (`uri:`, `dns:` or `email:`).
     """
 
-    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN | {"arbitrary_types_allowed": True}  # `proxies`, made here
 
     teams: dict[str, Team]
     networks: Networks = field(default_factory=Networks)
+    listeners: ListenerNetworks = field(default_factory=ListenerNetworks)
+    limits: Limits = field(default_factory=Limits)
+    address_limits: AddressLimits = field(default_factory=AddressLimits)
+    model_limits: dict[str, Limits] = field(default_factory=dict)
+    issuers: dict[str, Issuer] = field(default_factory=dict)
     trusted_proxies: tuple[str, ...] = ()
+    forwarded_header: ForwardedHeader = "x-forwarded-for"
+    unsafe_trust_all_proxies: bool = False
     failed_credentials_per_minute: int = 100
     max_queued: int = 512
-    proxies: tuple[Network, ...] = field(init=False, repr=False, compare=False, default=())
+    certificates: dict[str, CertificateIdentity] = field(default_factory=dict)
+    proxies: TrustedProxies = field(init=False, repr=False, compare=False, default=NOBODY)
 
     def __post_init__(self) -> None:
         with contextlib.suppress(ValueError):  # told by the reader of the file, each with its line; until then: nobody
-            object.__setattr__(self, "proxies", tuple(map(read_network, self.trusted_proxies)))
+            wide = self.unsafe_trust_all_proxies
+            proxies = TrustedProxies(self.trusted_proxies, self.forwarded_header, unsafe_trust_all=wide)
+            object.__setattr__(self, "proxies", proxies)
         for name in self.teams:
             if not TEAM_NAME.match(name):
                 raise ValueError(
@@ -111,3 +185,19 @@ class Policy:
                 )
         if self.max_queued < 1 or self.failed_credentials_per_minute < 1:
             raise ValueError("max_queued and failed_credentials_per_minute must be at least 1")
+        if len(set(map(_model_key, self.model_limits))) < len(self.model_limits):
+            raise ValueError("model_limits names one model in two spellings")
+
+    def require_address(self, client: Address, listener: Literal["public", "admin"]) -> None:
+        """Step 2: the global list and the listener's own must both let `client` in. Raises AddressNotAllowed."""
+        self.networks.require(client, "global_network")
+        self.listeners.of(listener).require(client, "listener_network")
+
+    def may_connect(self, peer: Address, listener: Literal["public", "admin"]) -> bool:
+        """Whether a connection is worth a handshake: its peer may be a client, or may speak for one."""
+        return self.proxies.trusts(peer) or (self.networks.allows(peer) and self.listeners.of(listener).allows(peer))
+
+    def limits_of_model(self, model: str) -> Limits:
+        """The bounds on `model`, however its name is spelt; none when the policy names none."""
+        wanted = _model_key(model)
+        return next((each for name, each in self.model_limits.items() if _model_key(name) == wanted), NO_LIMITS)

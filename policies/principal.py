@@ -18,8 +18,8 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from policies.access import Kind, require_separation
 from policies.api_key import DIGEST_BYTES, ApiKeyText, hash_key, read_api_key
 from policies.credential import ApiKeyCredential
 from policies.errors import NotAuthenticated, PolicyUnavailable
@@ -38,12 +38,13 @@ class Principal:
 
     `networks` is the credential's own list; it allows all when it has none. `key_id` is the id of an API key
     or a registered public key, empty for the others. `subject` and `issuer` are a JWT's `sub` and `iss`, or a
-    client certificate's name. `issued_s` and `expires_s` (Unix seconds) are the credential's: a running
-    stream ends with it. `models` narrows the team's list, None leaves it. `successor_id` is not empty while
+    client certificate's name, `other_names` the certificate's other ones. `issued_s` and `expires_s` (Unix seconds)
+    are the credential's: a running stream ends with it. `models` narrows the team's list, None leaves it. `successor_id` is not empty while
     the key is being rotated out: its use is worth a flag in the log once the successor is in use.
+    Raises NotAuthorized for scopes that no one may hold together.
     """
 
-    kind: Literal["api_key", "jwt", "certificate", "ssh_key"]
+    kind: Kind
     team: str
     key_id: str = ""
     owner: str = ""
@@ -51,11 +52,15 @@ class Principal:
     networks: Networks
     successor_id: str = ""
     subject: str = ""
+    other_names: tuple[str, ...] = ()
     issuer: str = ""
     jti: str = ""
     issued_s: float | None = None
     expires_s: float | None = None
     models: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        require_separation(self.scopes)
 
     @property
     def limit_name(self) -> str:

@@ -13,7 +13,7 @@ import venv
 from pathlib import Path
 
 from setup import needs
-from setup.places import LOCKS, LOG, PYTHON, ROOT, VENV
+from setup.places import CACHE, LOCKS, LOG, PYTHON, ROOT, VENV
 from setup.progress import run_logged
 
 # Each set holds the ones named after it; the lock of the larger is made with the smaller one as a constraint.
@@ -49,6 +49,26 @@ def make_environment() -> None:
         print(f"Making an environment in {VENV}", flush=True)
         venv.create(VENV, clear=True, with_pip=True, symlinks=True)
         origin.write_text(identity)
+
+
+def install_apart(tool: str) -> Path:
+    """The folder of an environment that holds only `tool`, for one that cannot live beside Corral's versions.
+
+    It is filled from `lock/TOOL.txt`, and left alone while that has not changed. The tool itself may come as source:
+    its wheel is made with the build tools of Corral's own environment, which has to be there. Raises SetupFault.
+    """
+    folder = CACHE / tool
+    lock = LOCKS / f"{tool}.txt"
+    stamp = folder / ".installed"
+    wanted = hashlib.sha256(json.dumps([sys.version, str(folder), lock.read_text()]).encode()).hexdigest()
+    if _read(stamp) != wanted:
+        venv.create(folder, clear=True, symlinks=True)
+        wheels = folder / "wheels"
+        _pip(f"Fetching {tool}", "wheel", *LOCKED, f"--no-binary={tool}", "-r", lock, "-w", wheels)
+        python = ("--python", folder / "bin" / "python")
+        _pip(f"Installing {tool}", *python, "install", "--no-deps", "--no-index", *wheels.glob("*.whl"))
+        stamp.write_text(wanted)
+    return folder
 
 
 def stamp_of(name: str) -> Path:

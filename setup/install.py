@@ -1,4 +1,4 @@
-"""`python3 -m setup.install engine|dev [--model] [--system-packages]`: have everything installed; cheap when it is."""
+"""`python3 -m setup.install engine|dev [--model] [--sslyze] [--system-packages]`: installs it all; cheap when it is."""
 
 import argparse
 import fcntl
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from setup.environment import SETS, install
+from setup.environment import SETS, install, install_apart
 from setup.faults import FAILED, SetupFault
 from setup.model import obtain_model
 from setup.places import CACHE
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m setup.install", description=__doc__)
     parser.add_argument("set", choices=SETS)
     parser.add_argument("--model", action="store_true", help="fetch the small model too")
+    parser.add_argument("--sslyze", action="store_true", help="have the scanner that judges TLS, in a place of its own")
     parser.add_argument("--system-packages", action="store_true", help="as root, install what is missing with apt-get")
     arguments = parser.parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             install(arguments.set)
             if arguments.model:
                 obtain_model()
+            if arguments.sslyze:
+                install_apart("sslyze")
     except KeyboardInterrupt:
         return complain("interrupted; the same command goes on from here", 130)
     except OSError as fault:

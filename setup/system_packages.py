@@ -11,6 +11,8 @@ from setup.faults import MISSING, SetupFault
 NEEDED: dict[str, Callable[[], bool]] = {
     "g++": lambda: shutil.which("g++") is not None,
     "python3-venv": lambda: importlib.util.find_spec("ensurepip") is not None,
+    "openssh-client": lambda: shutil.which("ssh-keygen") is not None,
+    "redis-server": lambda: shutil.which("redis-server") is not None,
 }
 # Nothing may ask, and no service may be started.
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}

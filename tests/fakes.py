@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from engine.interface import Observer, Prepared, StepReport, TargetState
-from gateway.incoming import ClientGone, ListenerName, TlsFacts
+from gateway.incoming import ClientGone, TlsFacts
+from policies.access import ListenerName
 from policies.audit_record import Entry, Stamp
 from policies.call import Call, Embedded, Event, Final, ModelCard, ModelDescription, Text, Usage
 from policies.errors import AuditUnavailable
@@ -144,6 +145,7 @@ class FakeIncoming:
         self.headers = tuple((name.encode(), value.encode()) for name, value in (("Host", host), *headers, *length))
         self.http_version = (1, 1)
         self.peer = peer
+        self.via = ""
         self.local = "127.0.0.1"
         self.listener: ListenerName = listener
         self.tls: TlsFacts | None = TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256")

@@ -100,7 +100,7 @@ def start_frame(frame_id: int, prepared: Prepared, seed: int) -> Start:
 
 def text_event(output: Output) -> Text:
     """The event of what one request gained in one step."""
-    return Text(output.text, output.logprobs)
+    return Text(output.text, output.logprobs, output.output_tokens)
 
 
 def last_events(ended: Ended, prepared: Prepared) -> tuple[Event, ...]:

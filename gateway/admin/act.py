@@ -50,14 +50,16 @@ class ActContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an act answers, its changes of keys, and what else it tells the log, each under its event.
+    """What an act answers, its changes of keys, what else it tells the log, each under its event, and what it does.
 
-    A key's text stands in `result` and nowhere else.
+    `then` is carried out once all records are durable, before keys are saved; each raises PolicyUnavailable when
+    the store refuses. A key's text stands in `result` and nowhere else.
     """
 
     result: Json
     changes: tuple[KeyChange, ...] = ()
     notes: tuple[tuple[str, Change], ...] = ()
+    then: tuple[Callable[[], None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, co
         try:
             outcome = act.plan(arguments, context)
             await _record_changes(outcome, arguments, context)
+            for step in outcome.then:
+                step()
             context.keys.save(*(change.after for change in outcome.changes))
         except (ActRefused, PolicyUnavailable) as fault:
             if act.refused_event:
@@ -102,12 +106,20 @@ async def _record_changes(outcome: Outcome, arguments: Json, context: ActContext
 async def _record_refusal(event: str, act: str, arguments: Json, context: ActContext, reason: str) -> None:
     effect = Decision(effect="error", reason=reason, policy_hash=context.policy_hash)
     told = Change(
-        object=f"key:{_text(arguments, 'id')}",
+        object=_object_of(act, arguments),
         details={"act": act, "team": _text(arguments, "team")},
         reason=_text(arguments, "reason"),
         ticket=_text(arguments, "ticket"),
     )
     await context.record(admin_record(event, context.stamp, context.actor, told, effect))
+
+
+def _object_of(act: str, arguments: Json) -> str:
+    """What the act would have changed, as far as its arguments say."""
+    for name, kind in (("id", "key"), ("actor", "actor"), ("jti", "token"), ("team", "team")):
+        if subject := _text(arguments, name):
+            return f"{kind}:{subject}"
+    return f"act:{act}"
 
 
 def _text(arguments: Json, name: str) -> str:

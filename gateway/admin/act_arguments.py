@@ -59,6 +59,54 @@ class ReviewKeys(Arguments, frozen=True, kw_only=True):
     next: Text = "90d"
 
 
+class RegisterKey(Arguments, frozen=True, kw_only=True):
+    """`public_key` is the line of an `.pub` file; the rest is as for CreateKey."""
+
+    team: Text
+    public_key: Annotated[str, Meta(max_length=1024)]
+    owner: Text = ""
+    purpose: Text = ""
+    expires: Text | None = None
+    unsafe_no_expiry: bool = False
+    networks: Words = ()
+    scopes: Words = ("inference", "models")
+
+
+class Revoke(Arguments, frozen=True, kw_only=True):
+    """One of the three."""
+
+    actor: Text = ""
+    team: Text = ""
+    jti: Text = ""
+
+
+class LockDown(Arguments, frozen=True, kw_only=True):
+    """`team` None is all."""
+
+    team: Text | None = None
+    lift: bool = False
+
+
+class AddGrant(Arguments, frozen=True, kw_only=True):
+    """`limit` is FIELD=VALUE, `until` a duration or a moment (RFC 3339)."""
+
+    team: Text
+    limit: Text
+    until: Text
+
+
+class ListGrants(Arguments, frozen=True, kw_only=True):
+    """`all` shows those that ended too."""
+
+    all: bool = False
+
+
+class EndGrant(Arguments, frozen=True, kw_only=True):
+    """By its id."""
+
+    id: Text
+
+
 class ModelAct(Arguments, frozen=True, kw_only=True):
     """A model's name and the SHA-256 of its file, 64 hex digits."""
 

@@ -4,8 +4,12 @@ from typing import Any
 
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.act_arguments import ListTeams, read_arguments
+from gateway.admin.grant_acts import add_grant, end_grant, list_grants
 from gateway.admin.key_acts import create_key, list_keys, review_keys, revoke_key, rotate_key
 from gateway.admin.model_acts import record_import, record_removal
+from gateway.admin.policy_acts import show_policy
+from gateway.admin.public_key_acts import register_key
+from gateway.admin.revocation_acts import lock_down, revoke
 
 Json = dict[str, Any]
 
@@ -33,9 +37,16 @@ ACTS = {
     "keys.rotate": Act(rotate_key, "key.act_refused"),
     "keys.revoke": Act(revoke_key, "key.act_refused"),
     "keys.review": Act(review_keys, "key.act_refused"),
+    "keys.register": Act(register_key, "key.act_refused"),
+    "revoke": Act(revoke, "revocation.act_refused"),
+    "lockdown": Act(lock_down, "lockdown.act_refused"),
+    "grants.add": Act(add_grant, "grant.act_refused"),
+    "grants.list": Act(list_grants),
+    "grants.end": Act(end_grant, "grant.act_refused"),
     "models.import": Act(record_import, "model.act_refused"),
     "models.remove": Act(record_removal, "model.act_refused"),
     "teams.list": Act(list_teams),
+    "policy.show": Act(show_policy),
 }
 
 

@@ -1,6 +1,7 @@
-"""Durations as people write them: `90d`, `12h`, `30m`, `45s`, `2w`."""
+"""Durations as people write them: `90d`, `12h`, `30m`, `45s`, `2w`; and moments: `2026-11-22T18:00:00Z`."""
 
 import re
+from datetime import datetime
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -12,3 +13,20 @@ def read_duration_s(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is not a duration such as 90d, 12h or 30m")
     return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def read_moment_s(text: str, now_s: float) -> float:
+    """The Unix second in `text`: RFC 3339 with its offset, or a duration from `now_s` on.
+
+    Raises ValueError with a sentence for an operator; a moment without an offset is one, since the gateway's
+    time zone need not be the operator's.
+    """
+    if _DURATION.fullmatch(text):
+        return now_s + read_duration_s(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"{text!r} is neither a duration such as 12h nor a moment such as 2030-01-31T18:00:00Z")
+    return moment.timestamp()

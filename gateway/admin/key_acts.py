@@ -5,12 +5,14 @@ Rules:
   without an end takes `unsafe_no_expiry`.
 - A rotation mints a successor with the same rights and the same lifetime; both keys hold for the
   overlap. Only an active key without a successor is rotated.
+- Registered public keys are listed and revoked here too; they are neither rotated nor reviewed.
 - A revocation is for ever, waits for no reason to be given, and doing it twice changes nothing.
 """
 
 from dataclasses import replace
 from typing import Any
 
+from gateway.admin import public_key_acts
 from gateway.admin.act import ActContext, ActRefused, Outcome
 from gateway.admin.act_arguments import (
     CreateKey,
@@ -21,13 +23,13 @@ from gateway.admin.act_arguments import (
     read_arguments,
     read_span_s,
 )
+from gateway.admin.key_terms import MAX_LIFETIME_S, read_lifetime_s, require_team
 from gateway.keys.key_changes import KeyChange
-from gateway.keys.key_views import key_view, review_findings, show_time
+from gateway.keys.key_views import key_view, public_key_view, review_findings, show_time
 from policies.api_key import NewKey, mint
-from policies.key_record import DAY_S, DEFAULT_LIFETIME_S, KeyRecord, new_record
+from policies.key_record import DAY_S, KeyRecord, new_record
 from policies.networks import read_network
 
-MAX_LIFETIME_S = 3650 * DAY_S
 MAX_OVERLAP_S = 30 * DAY_S
 
 Json = dict[str, Any]
@@ -36,8 +38,8 @@ Json = dict[str, Any]
 def create_key(arguments: Json, context: ActContext) -> Outcome:
     """A new key; the result is its id and, once, its text."""
     asked = read_arguments(arguments, CreateKey)
-    _require_team(asked.team, context)
-    lifetime_s = _read_lifetime_s(asked)
+    require_team(asked.team, context)
+    lifetime_s = read_lifetime_s(asked.expires, unsafe_no_expiry=asked.unsafe_no_expiry)
     key = _mint_unused(context)
     try:
         record = new_record(
@@ -60,9 +62,11 @@ def list_keys(arguments: Json, context: ActContext) -> Outcome:
     """All keys, or those of one team, oldest first."""
     asked = read_arguments(arguments, ListKeys)
     if asked.team is not None:
-        _require_team(asked.team, context)
-    views = [key_view(record, context.now_s) for record in context.keys.records() if asked.team in (None, record.team)]
-    return Outcome(result={"keys": views})
+        require_team(asked.team, context)
+    now_s, stores = context.now_s, context.keys
+    views = [key_view(record, now_s) for record in stores.records() if asked.team in (None, record.team)]
+    public = [each for each in stores.public_keys.records() if asked.team in (None, each.team)]
+    return Outcome(result={"keys": views + [public_key_view(record, now_s) for record in public]})
 
 
 def rotate_key(arguments: Json, context: ActContext) -> Outcome:
@@ -84,6 +88,8 @@ def rotate_key(arguments: Json, context: ActContext) -> Outcome:
 def revoke_key(arguments: Json, context: ActContext) -> Outcome:
     """An end to a key at once, running streams included."""
     asked = read_arguments(arguments, RevokeKey)
+    if (registered := context.keys.public_keys.get(asked.id)) is not None:
+        return public_key_acts.revoke_public_key(registered, asked, context)
     record = _find(asked.id, context)
     if record.revoked_s is not None:
         return Outcome(result=key_view(record, context.now_s))
@@ -107,24 +113,6 @@ def review_keys(arguments: Json, context: ActContext) -> Outcome:
     return Outcome(result={"keys": found})
 
 
-def _require_team(team: str, context: ActContext) -> None:
-    if team not in context.policy.teams:
-        known = ", ".join(sorted(context.policy.teams)) or "none: add one to policy.yaml"
-        raise ActRefused("team_unknown", f"policy.yaml names no team {team!r}; its teams are: {known}")
-
-
-def _read_lifetime_s(asked: CreateKey) -> float | None:
-    if asked.expires in (None, "never") and asked.unsafe_no_expiry:
-        return None
-    if asked.expires is None:
-        return DEFAULT_LIFETIME_S
-    if asked.expires == "never":
-        raise ActRefused("no_expiry", "a key that never ends needs --unsafe-no-expiry; better: --expires 365d")
-    if asked.unsafe_no_expiry:
-        raise ActRefused("bad_argument", "--expires and --unsafe-no-expiry contradict each other: give one")
-    return read_span_s("expires", asked.expires, 1, MAX_LIFETIME_S)
-
-
 def _mint_unused(context: ActContext) -> NewKey:
     key = mint(context.random_bytes)
     if context.keys.get(key.id) is not None:
@@ -135,13 +123,17 @@ def _mint_unused(context: ActContext) -> NewKey:
 
 def _find(key_id: str, context: ActContext) -> KeyRecord:
     record = context.keys.get(key_id)
+    if record is None and context.keys.public_keys.get(key_id) is not None:
+        raise ActRefused(
+            "not_an_api_key", f"{key_id} is a registered public key: register its successor, then revoke it"
+        )
     if record is None:
         raise ActRefused("key_unknown", f"there is no key {key_id!r}; 'corral keys list' shows the ids")
     return record
 
 
 def _require_rotatable(record: KeyRecord, context: ActContext) -> None:
-    _require_team(record.team, context)
+    require_team(record.team, context)
     state = record.state(context.now_s)
     if state != "active":
         raise ActRefused("key_not_active", f"key {record.id} is {state.replace('_', ' ')}: create a new one instead")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gateway.admin.first_records import write_first_records
 from gateway.admin.new_home_files import CONFIG_YAML, FIRST_TEAM, POLICY_YAML
+from gateway.homes.certificate_series import LATER
 from gateway.homes.home import Home
 from gateway.homes.local_ca import issue_server_tls
 from gateway.homes.private_file import sync_directory, write_private
@@ -118,6 +119,7 @@ def _fill_tls(home: Home, plan: HomePlan) -> None:
     tls = issue_server_tls(plan.names, datetime.fromtimestamp(plan.now_s, UTC))
     write_private(home.ca_certificate, tls.ca_pem, mode=0o644)
     write_private(home.tls / "server.pem", tls.certificate_pem, mode=0o644)
+    write_private(home.tls / LATER, tls.later_pem, mode=0o644)
     write_private(home.tls / "server.key", tls.key_pem, mode=0o600)
 
 

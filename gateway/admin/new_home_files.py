@@ -38,7 +38,11 @@ teams:
   default:
     models: ["*"]                     # every model; or a list of names such as "smollm2:135m"
     # networks: {allow: ["10.0.0.0/8"]}   # narrows the list above for this team
-    # limits:                         # for each key of the team
+    # key_limits:                     # for each key of the team
     #   requests_per_minute: 600
     #   concurrent_requests: 32
+    # limits:                         # for the whole team; none without it
+    #   output_tokens_per_minute: 20000
+    #   tokens_per_month: 50000000    # prompt and output together, by the calendar in UTC
+    #   mode: report                  # records what it would refuse; leave it out to refuse
 """

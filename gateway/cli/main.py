@@ -44,7 +44,7 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line. Every command has --json and --home."""
-    from gateway.cli import audit, chat, init, keys, models, serve, status, teams
+    from gateway.cli import audit, chat, doctor, grants, init, keys, models, policy, revocations, serve, status, teams
 
     parser = OneLineParser(prog="corral", description="A locked gate in front of local language models.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common.set_defaults(api_key=os.environ.get("CORRAL_API_KEY", ""))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (init, serve, status, keys, teams, models, chat, audit):
+    for group in (init, serve, status, doctor, keys, teams, grants, revocations, policy, models, chat, audit):
         group.add_commands(commands, common)
     return parser
 

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site, Policy]":
     """Both files; the faults of both together."""
     from gateway.configuration.config import ConfigFaults, load_config, load_policy
+    from gateway.policy_file.policy_reading import PolicyFile
     from gateway.supervision.start_up import Site
 
     config_file, policy_file = (config or home.config).resolve(), (policy or home.policy).resolve()
@@ -57,7 +58,7 @@ def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site
         except ConfigFaults as more:
             raise ConfigFaults(f"{faults}\n{more}") from None
         raise
-    people = load_policy(policy_file)
+    people = PolicyFile(policy_file, settings.policy.signers).load().policy
     return Site(home=home, config_file=config_file, policy_file=policy_file, config=settings), people
 
 
@@ -95,13 +96,17 @@ def _has_key(path: Path) -> bool:
 
 def _serve(site: "Site", arguments: argparse.Namespace) -> int:
     from engine.plan import PlanFault
+    from engine.private_memory import keep_memory_private
     from engine.store.store_fault import StoreFault
     from gateway.homes.run_folder import RunFolderFault, only_supervisor, open_run_folder
+    from gateway.policy_file.kept_policy import KeptPolicy
     from gateway.supervision.listening import ListenFault
     from gateway.supervision.start_up import bind_listeners, plan_site, supervise
 
+    keep_memory_private()
     try:
         with only_supervisor(open_run_folder(site.home.run)):
+            KeptPolicy(site.home.run).forget()
             listeners = bind_listeners(site.config)
             plan = plan_site(site)
             return asyncio.run(supervise(site, plan, listeners, lambda: _announce(site, listeners, arguments)))

@@ -24,6 +24,12 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _policy(policy: dict[str, str]) -> str:
+    """Which policy holds, whose, since when; and that the file is another one, if it is."""
+    held = f"{policy['hash'][:12]} by {policy['author']}, in force since {policy['since']}"
+    return f"{held}; THE FILE IS REFUSED: {policy['refusal']}" if policy["refusal"] else held
+
+
 def _text(found: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]] = [
         (each["target"], "ready" if each["ready"] else "away", f"{each['running']}/{each['slots']}")
@@ -32,7 +38,10 @@ def _text(found: dict[str, Any]) -> str:
     head = [
         f"ready:   {'yes' if found['ready'] else 'no'}",
         f"audit:   {'writing' if found['audit'] else 'CANNOT BE WRITTEN: nothing is served'}",
+        f"policy:  {_policy(found['policy'])}",
         f"models:  {', '.join(found['models']) or 'none'}",
         f"running: {found['running']}   waiting: {found['waiting']}",
     ]
+    if locked := found.get("lockdowns"):
+        head.append(f"LOCKED DOWN: {', '.join('everybody' if team == '*' else team for team in locked)}")
     return "\n".join([*head, "", table(("target", "state", "slots"), rows)] if rows else head)

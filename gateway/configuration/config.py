@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.configuration.config_checks import config_misfits, policy_misfits
 from gateway.configuration.config_faults import Misfits, fit
@@ -47,6 +47,15 @@ def parse_config(data: bytes, path: Path) -> Config:
 def parse_policy(data: bytes, path: Path) -> Policy:
     """`load_policy` for bytes already read, so that what is hashed is what is used."""
     return _parse(data, path, Policy, policy_misfits)
+
+
+def read_policy_data(data: dict[str, Any]) -> Policy:
+    """The policy in plain data that a gateway of this version showed. Raises ConfigFaults when it does not fit."""
+    try:
+        return fit(Tree(data, {}), Policy, policy_misfits)
+    except Misfits as misfits:
+        faults = "\n".join(f"{_dotted(misfit)}{misfit.text}" for misfit in misfits.found)
+        raise ConfigFaults(faults) from None
 
 
 def policy_hash(data: bytes) -> str:

@@ -3,20 +3,30 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.configuration.settings import Config, ListenSettings, UpstreamSettings
+from gateway.configuration.settings import Config, ListenSettings, StoreSettings, UpstreamSettings
+from gateway.configuration.store_url import read_store_url
+from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
 from gateway.configuration.yaml_tree import Misfit, Path
-from policies.networks import read_address, read_network
+from policies.host_names import read_host_names
+from policies.networks import read_address
 from policies.policy import Policy
+from policies.trusted_proxies import read_proxy
+from policies.web_origin import read_origins
 
 UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_TIMEOUT_S = 86_400.0
 MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES = 64 * 1024, 1024**3
 MAX_BODY_BYTES = 1024**3
+MIN_STALE_KEYS_S, MAX_STALE_KEYS_S = 5.0, 3600.0
+"""Keys are refreshed each second; beyond an hour a revocation would be a wish."""
+MAX_PROCESSES = 64
+"""As many places as the audit log has on one host."""
+MIN_STORE_TIMEOUT_MS, MAX_STORE_TIMEOUT_MS = 5, 1000
 
 
 def config_misfits(config: Config) -> Iterator[Misfit]:
@@ -25,26 +35,42 @@ def config_misfits(config: Config) -> Iterator[Misfit]:
         yield from _listener(getattr(config, name), (name,))
     if _same_place(config.public, config.admin):
         yield Misfit(("admin", "port"), "is the public listener's port too: the two cannot share it")
+    yield from tls_misfits(config)
     yield from _upstreams(config.upstreams)
-    if config.gateway.processes != 1:
+    yield from _within(config.gateway, "processes", 1, MAX_PROCESSES, ("gateway",))
+    if config.gateway.processes > 1 and config.store is None:
         yield Misfit(("gateway", "processes"), "must be 1: more gateways need a shared store")
+    if config.store is not None:
+        yield from _store(config.store, ("store",))
     for name in ("drain_notice_s", "drain_s"):
         yield from _within(config.gateway, name, 0.0, MAX_TIMEOUT_S, ("gateway",))
+    yield from _within(config.gateway, "stale_keys_s", MIN_STALE_KEYS_S, MAX_STALE_KEYS_S, ("gateway",))
+    yield from _within(config.back_door, "interval_s", 60.0, MAX_TIMEOUT_S, ("back_door",))
     yield from _within(config.audit, "segment_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES, ("audit",))
 
 
 def policy_misfits(policy: Policy) -> Iterator[Misfit]:
     """Everything that is wrong with a policy whose single values hold."""
     for index, text in enumerate(policy.trusted_proxies):
-        path: Path = ("trusted_proxies", index)
         try:
-            network = read_network(text)
+            read_proxy(text, unsafe_trust_all=policy.unsafe_trust_all_proxies)
         except ValueError as fault:
-            yield Misfit(path, str(fault))
-            continue
-        if network.prefixlen == 0:
-            # oauth2-proxy's default of 0.0.0.0/0 let anyone write the address it was judged by.
-            yield Misfit(path, "would trust the whole internet to say where a request comes from")
+            yield Misfit(("trusted_proxies", index), str(fault))
+    yield from _issuers(policy)
+    yield from certificate_misfits(policy)
+
+
+def _issuers(policy: Policy) -> Iterator[Misfit]:
+    """Each `iss` once, so that a token has one judge; and no team that the policy does not know."""
+    written = Counter(issuer.issuer for issuer in policy.issuers.values())
+    for name, issuer in policy.issuers.items():
+        path: Path = ("issuers", name)
+        if not UPSTREAM_NAME.match(name):
+            yield Misfit(path, "must be 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
+        if written[issuer.issuer] > 1:
+            yield Misfit((*path, "issuer"), "stands at another entry too: a token must have one judge")
+        for team in sorted(issuer.teams - policy.teams.keys()):
+            yield Misfit(path, f"names team {team!r}, which is not under teams")
 
 
 def _listener(listen: ListenSettings, path: Path) -> Iterator[Misfit]:
@@ -56,7 +82,20 @@ def _listener(listen: ListenSettings, path: Path) -> Iterator[Misfit]:
     for name in ("handshake", "header", "body", "write", "idle"):
         yield from _above_zero(listen, f"{name}_timeout_s", path)
     yield from _within(listen, "max_connections", 1, 1_000_000, path)
+    yield from _within(listen, "max_connections_per_address", 1, 1_000_000, path)
     yield from _within(listen, "max_body_bytes", 1, MAX_BODY_BYTES, path)
+    if listen.max_bodies_bytes < listen.max_body_bytes:
+        yield Misfit((*path, "max_bodies_bytes"), "must be at least max_body_bytes: not even one body would fit")
+    yield from _each(read_host_names, listen.hosts, (*path, "hosts"))
+    yield from _each(read_origins, listen.cors_origins, (*path, "cors_origins"))
+
+
+def _each(read: Callable[[Iterable[str]], object], texts: tuple[str, ...], path: Path) -> Iterator[Misfit]:
+    for index, text in enumerate(texts):
+        try:
+            read((text,))
+        except ValueError as fault:
+            yield Misfit((*path, index), str(fault))
 
 
 def _same_place(one: ListenSettings, other: ListenSettings) -> bool:
@@ -95,6 +134,22 @@ def _url(upstream: UpstreamSettings, path: Path) -> Iterator[Misfit]:
         yield Misfit(place, "would send prompts in clear: use https, or set unsafe_plain_http")
     if url.scheme == "http" and upstream.ca_file is not None:
         yield Misfit((*path, "ca_file"), "is for https only")
+
+
+def _store(store: StoreSettings, path: Path) -> Iterator[Misfit]:
+    """The shared store: encrypted and with a password over a network; whoever writes there sets the limits."""
+    yield from _within(store, "timeout_ms", MIN_STORE_TIMEOUT_MS, MAX_STORE_TIMEOUT_MS, path)
+    try:
+        url = read_store_url(store.url)
+    except ValueError as fault:
+        yield Misfit((*path, "url"), str(fault))
+        return
+    if not url.path and not url.tls and not store.unsafe_plain_redis:
+        yield Misfit((*path, "url"), "would cross in clear: use rediss or a Unix socket, or set unsafe_plain_redis")
+    if not url.path and store.password_file is None:
+        yield Misfit((*path, "password_file"), "is required unless the store is a Unix socket")
+    if not url.tls and store.ca_file is not None:
+        yield Misfit((*path, "ca_file"), "is for rediss only")
 
 
 def _read_url(text: str) -> SplitResult | None:

@@ -34,6 +34,10 @@ TEXTS = {
 }
 
 
+_adapter: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
+"""Made once: it takes as long as reading a policy, and a policy is read again while requests run."""
+
+
 class Misfits(Exception):
     """A tree does not fit; `found` is everything that is wrong with it."""
 
@@ -50,7 +54,7 @@ def fit(tree: Tree, kind: type[T], spanning: Callable[[T], Iterable[Misfit]]) ->
     """
     misfits = list(tree.misfits)
     data = tree.data
-    adapter = TypeAdapter(kind)
+    adapter: TypeAdapter[T] = _adapter(kind)
     for _ in range(ROUNDS):
         try:
             value = _validate(data, kind, adapter)

@@ -71,9 +71,11 @@ def _nested(hint: Any) -> tuple[Any, str]:
     """The dataclass inside a type, and how its place is written: itself, in a list, or under a name."""
     if dataclasses.is_dataclass(hint):
         return hint, ""
+    origin = typing.get_origin(hint)
+    suffix = ".NAME" if origin is dict else "[]" if origin is tuple else ""
     for part in typing.get_args(hint):
         if dataclasses.is_dataclass(part):
-            return part, ".NAME" if typing.get_origin(hint) is dict else "[]"
+            return part, suffix
     return None, ""
 
 

@@ -7,9 +7,11 @@ request twice that no repetition can help.
 import math
 
 from engine.errors import EngineError, ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied
+from gateway.dialects.limit_headers import limit_headers
 from policies.errors import (
     AddressNotAllowed,
     AuditUnavailable,
+    BeyondLimit,
     ConflictingCredentials,
     CredentialInUrl,
     HostNotAllowed,
@@ -32,7 +34,7 @@ Headers = tuple[tuple[str, str], ...]
 REALM = 'Bearer realm="corral"'
 HOPELESS = (
     NotAuthenticated, Revoked, ConflictingCredentials, CredentialInUrl, NotAuthorized, LockedDown, AddressNotAllowed,
-    HostNotAllowed, OriginNotAllowed, QuotaExceeded,
+    HostNotAllowed, OriginNotAllowed, QuotaExceeded, BeyondLimit,
 )  # fmt: skip
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 MAX_RETRY_AFTER_S = 366 * 86400.0
@@ -43,6 +45,8 @@ RESTART_S = 1.0
 def headers_of(error: Refused | EngineError | None) -> Headers:
     """The headers for `error`; None is a bug of ours and has none."""
     headers = _challenge(error) + _retry_after(error)
+    if isinstance(error, RateLimited) and error.standing is not None:
+        headers += limit_headers((error.standing,))
     if isinstance(error, MethodNotAllowed):
         headers += (("Allow", ", ".join(error.allowed)),)
     return headers + (NO_RETRY if isinstance(error, HOPELESS) else ())

@@ -9,7 +9,7 @@ from gateway.dialects.ollama_errors import OllamaDialect
 from gateway.dialects.ollama_lookups import read_ps, read_root, read_show, read_status, read_tags, read_version
 from gateway.dialects.ollama_text import read_chat, read_generate
 from gateway.dialects.route import MAX_QUESTION_BODY_BYTES, MAX_WORK_BODY_BYTES, Route
-from policies.authorization import Scope
+from policies.access import Scope
 
 Read = Callable[[dict[str, Any] | None, str], Wish | Answer]
 

@@ -13,6 +13,7 @@ from engine import errors as engine
 from engine.errors import EngineError
 from gateway.dialects.contract import Answer
 from gateway.dialects.error_headers import headers_of
+from gateway.dialects.limit_texts import beyond_text, limit_text, quota_text
 from gateway.dialects.quoting import quoted
 from gateway.dialects.wire import json_answer
 from policies import errors as refused
@@ -49,8 +50,9 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.BodyTooLarge: Row(413, lambda error: f"request too large: at most {error.limit_bytes} bytes"),
     refused.BodyTooSlow: Row(408, "the request body did not arrive in time"),
     refused.EncodingNotSupported: Row(415, "content encoding not supported"),
-    refused.RateLimited: Row(429, lambda error: f"rate limit reached: {quoted(error.limit)}"),
-    refused.QuotaExceeded: Row(429, lambda error: f"quota used up: {quoted(error.limit)}"),
+    refused.RateLimited: Row(429, limit_text),
+    refused.QuotaExceeded: Row(429, quota_text),
+    refused.BeyondLimit: Row(429, beyond_text),
     refused.Overloaded: Row(503, BUSY),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again"),
     refused.PolicyUnavailable: Row(503, "service unavailable, please try again"),

@@ -12,6 +12,7 @@ from engine import errors as engine
 from engine.errors import EngineError
 from gateway.dialects.contract import Answer
 from gateway.dialects.error_headers import headers_of
+from gateway.dialects.limit_texts import beyond_text, limit_text, quota_text
 from gateway.dialects.quoting import quoted
 from gateway.dialects.wire import json_answer
 from policies import errors as refused
@@ -58,12 +59,9 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     ),
     refused.BodyTooSlow: Row(408, "the request body did not arrive in time", INVALID, "request_timeout"),
     refused.EncodingNotSupported: Row(415, "content encoding not supported", INVALID),
-    refused.RateLimited: Row(
-        429, lambda error: f"rate limit reached: {quoted(error.limit)}", LIMIT, "rate_limit_exceeded"
-    ),
-    refused.QuotaExceeded: Row(
-        429, lambda error: f"quota used up: {quoted(error.limit)}", "insufficient_quota", "insufficient_quota"
-    ),
+    refused.RateLimited: Row(429, limit_text, LIMIT, "rate_limit_exceeded"),
+    refused.QuotaExceeded: Row(429, quota_text, "insufficient_quota", "insufficient_quota"),
+    refused.BeyondLimit: Row(429, beyond_text, LIMIT, "rate_limit_exceeded"),
     refused.Overloaded: Row(429, "server busy, please try again", LIMIT, "overloaded"),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "overloaded"),
     refused.PolicyUnavailable: Row(503, "service unavailable, please try again", SERVER),

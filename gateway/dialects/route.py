@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.dialects.contract import Answer, Wish
-from policies.authorization import Scope
+from policies.access import Scope
 
 MAX_WORK_BODY_BYTES = 8 * 1024 * 1024
 """Room for a few images or a context of token ids; Go clients send no larger line either."""

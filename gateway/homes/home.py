@@ -46,6 +46,11 @@ class Home:
         return self.path / "keys.db"
 
     @property
+    def limits(self) -> Path:
+        """What budgets of days and months have been used."""
+        return self.path / "limits.db"
+
+    @property
     def pepper(self) -> Path:
         """The secret that keys are hashed with; outside the key store on purpose."""
         return self.path / "pepper"

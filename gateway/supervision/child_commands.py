@@ -9,7 +9,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from msgspec import structs
+
 from engine.plan import ProcessPlan
+from gateway.http.tls_groups import openssl_config
 from gateway.supervision.child_process import Command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +58,11 @@ def gateway_command(*, home: Path, config: Path, policy: Path, public_fd: int, a
         passed_fds=(public_fd, admin_fd, ready_fd),
         oom_score_adj=GATEWAY_OOM_SCORE,
     )
+
+
+def with_tls_groups(command: Command) -> Command:
+    """`command` with the key exchange groups of TLS restricted: OpenSSL reads them before the child can say any."""
+    return structs.replace(command, environment={**command.environment, "OPENSSL_CONF": str(openssl_config())})
 
 
 def _preparer_arguments(process: ProcessPlan) -> dict[str, object]:

@@ -15,9 +15,11 @@ from engine.store.model_store import StoredModel as InStore
 from gateway.configuration.settings import Config
 from gateway.homes.home import Home
 from gateway.homes.run_folder import PLAN_FILE, VERIFIED_FILE
-from gateway.supervision.child_commands import engine_command, gateway_command
+from gateway.supervision.child_commands import engine_command, gateway_command, with_tls_groups
+from gateway.supervision.child_process import Command
 from gateway.supervision.cores import usable_cores
 from gateway.supervision.engine_keeper import EngineKeeper
+from gateway.supervision.gateway_group import GatewayGroup
 from gateway.supervision.gateway_keeper import GatewayKeeper
 from gateway.supervision.listening import listen_tcp, listen_unix
 from gateway.supervision.supervisor import Supervisor
@@ -83,20 +85,26 @@ async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Call
         for process, bound in zip(plan.processes, sockets, strict=True)
     ]
     times = site.config.gateway
-    gateway = GatewayKeeper(
-        lambda ready_fd: gateway_command(
+
+    def make_command(ready_fd: int) -> Command:
+        command = gateway_command(
             home=site.home.path,
             config=site.config_file,
             policy=site.policy_file,
             public_fd=listeners.public.fileno(),
             admin_fd=listeners.admin.fileno(),
             ready_fd=ready_fd,
-        ),
-        drain_s=times.drain_notice_s + times.drain_s + KILL_MARGIN_S,
-        on_ready=on_ready,
-    )
+        )
+        return command if site.config.tls.host_openssl_config else with_tls_groups(command)
+
+    drain_s = times.drain_notice_s + times.drain_s + KILL_MARGIN_S
+
+    def make_keeper(on_ready: Callable[[], None]) -> GatewayKeeper:
+        return GatewayKeeper(make_command, drain_s=drain_s, on_ready=on_ready)
+
+    gateways = GatewayGroup(times.processes, make_keeper, on_ready)
     try:
-        return await Supervisor(engines, gateway).run()
+        return await Supervisor(engines, gateways).run()
     finally:
         for bound in (*sockets, listeners.public, listeners.admin):
             bound.close()

@@ -6,6 +6,7 @@ Decides on what is open to whom. Values, and whether they fit together, are chec
 - Without a certificate there is no TLS, and only `unsafe_no_tls` may say so.
 - Beyond loopback a listener needs TLS (or `unsafe_no_tls`), a team and an active key: an open door that
   nobody guards, or that nobody can pass, is a mistake (175,108 open Ollama hosts began as one).
+- A listener that demands a PROXY header needs a policy that says whose header it takes.
 """
 
 from ipaddress import ip_address
@@ -22,6 +23,7 @@ def startup_faults(config: Config, policy: Policy, has_key: bool) -> list[str]:
     faults = []
     for name, listener in (("public", config.public), ("admin", config.admin)):
         faults += _unsafe(name, listener, config, policy, has_key=has_key)
+        faults += _unreachable(name, listener, policy)
     return faults
 
 
@@ -39,3 +41,11 @@ def _unsafe(name: str, listener: ListenSettings, config: Config, policy: Policy,
     if not has_key:
         faults.append(f"{where} but there is no active key: make one with 'corral keys create --team TEAM'")
     return faults
+
+
+def _unreachable(name: str, listener: ListenSettings, policy: Policy) -> list[str]:
+    """A listener that takes PROXY headers from nobody lets nobody in."""
+    if not listener.proxy_protocol or (policy.forwarded_header == "proxy-v2" and policy.trusted_proxies):
+        return []
+    remedy = "name your proxies under trusted_proxies and say forwarded_header: proxy-v2"
+    return [f"the {name} listener has proxy_protocol: true, but policy.yaml trusts nobody's PROXY header: {remedy}"]

@@ -21,8 +21,8 @@ LEAST_FREE_BYTES = 1024 * 1024  # a few thousand records; with less, the first r
 def file_faults(home: Home, config: Config) -> list[str]:
     """All faults of the files that `config` and `home` name, one line each with its remedy."""
     faults = []
-    for path in _certificates(home, config):
-        faults += _unreadable("tls.certificate", path)
+    for name, path in _tls_files(home, config):
+        faults += _unreadable(name, path)
     for name, path in _secrets(home, config):
         faults += _unreadable(name, path) or _readable_by_others(path)
     return faults + _unwritable(home) + _no_space(home)
@@ -37,9 +37,13 @@ def parser_faults() -> list[str]:
     return []
 
 
-def _certificates(home: Home, config: Config) -> Iterator[Path]:
-    if config.tls.certificate and _some_tls(config):
-        yield home.path / config.tls.certificate
+def _tls_files(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
+    """The public ones; the key is among the secrets."""
+    if not _some_tls(config):
+        return
+    for name in ("certificate", "client_ca", "client_crl"):
+        if text := getattr(config.tls, name):
+            yield f"tls.{name}", home.path / text
 
 
 def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from gateway.supervision.engine_keeper import EngineKeeper
-from gateway.supervision.gateway_keeper import GatewayKeeper
+from gateway.supervision.gateway_group import Keeper
 
 log = structlog.get_logger("corral.supervisor")
 
@@ -21,7 +21,7 @@ log = structlog.get_logger("corral.supervisor")
 class Supervisor:
     """One `corral serve`. The gateway starts at once and is not ready until a worker has loaded."""
 
-    def __init__(self, engines: Sequence[EngineKeeper], gateway: GatewayKeeper) -> None:
+    def __init__(self, engines: Sequence[EngineKeeper], gateway: Keeper) -> None:
         self._engines = engines
         self._gateway = gateway
         self._stop = asyncio.Event()

@@ -32,7 +32,13 @@ from policies.call import Call, Event, Final, ModelCard, ModelDescription
 AnswerT = TypeVar("AnswerT")
 
 FIRST_BYTES_PER_TOKEN = 4.0
-"""The usual ratio of English text; replaced by what the server reports."""
+"""The usual ratio of English text; replaced by what the server reports, but never by more.
+
+Else one caller's pages of blanks, or a prompt that the server had cached and did not count, would make the prompts of
+all others look free.
+"""
+IMAGE_BYTES = 4096
+"""What an image counts as: about a thousand tokens, the most that common models make of one."""
 RATIO_SMOOTHING = 0.1
 MOST_BYTES_PER_TOKEN = 4096
 SLACK_TOKENS = 256
@@ -85,8 +91,8 @@ class OllamaUpstream:
         )
 
     async def prepare(self, call: Call) -> Prepared:
-        """An estimate: bytes of all text over the learnt ratio."""
-        size_bytes = _text_bytes(call)
+        """An estimate: bytes of all that is sent over the learnt ratio."""
+        size_bytes = _prompt_bytes(call)
         return Prepared(
             call=call,
             prompt_tokens=max(1, round(size_bytes / self._bytes_per_token)),
@@ -125,7 +131,7 @@ class OllamaUpstream:
     def _learn(self, call: Call, final: Final) -> None:
         counted = final.usage.prompt_tokens
         if counted > 0:
-            ratio = max(0.5, _text_bytes(call) / counted)
+            ratio = min(max(0.5, _prompt_bytes(call) / counted), FIRST_BYTES_PER_TOKEN)
             self._bytes_per_token += RATIO_SMOOTHING * (ratio - self._bytes_per_token)
         if self._observer is not None:
             self._observer.step_reported(self._target, self._report(final))
@@ -229,6 +235,12 @@ def _refusal(refused: OutboundRefused) -> EngineError:
     return UpstreamFailed(f"upstream_status_{refused.status}")
 
 
-def _text_bytes(call: Call) -> int:
-    texts = [call.prompt, call.system or "", call.suffix, *call.inputs, *(each.content for each in call.messages)]
-    return sum(len(text.encode()) for text in texts)
+def _prompt_bytes(call: Call) -> int:
+    """The size of all that the model may be made to read: whatever is left out here, a caller has for nothing."""
+    turns = [each.content + each.reasoning + each.tool_name for each in call.messages]
+    texts = [call.prompt, call.system or "", call.suffix, *call.inputs, *turns]
+    forms = [*call.tools, *(called for each in call.messages for called in each.tool_calls)]
+    images = len(call.images) + sum(len(each.images) for each in call.messages)
+    sizes = (len(text.encode()) for text in texts)
+    encoded = (len(msgspec.json.encode(form)) for form in forms)
+    return sum(sizes) + sum(encoded) + IMAGE_BYTES * images + round(FIRST_BYTES_PER_TOKEN) * len(call.context)

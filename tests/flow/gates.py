@@ -2,32 +2,41 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import Catalogue
+from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock
+from gateway.configuration.settings import ListenSettings
 from gateway.dialects import ollama, openai
 from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
 from gateway.gate import Gate
-from gateway.identity import Identity
+from gateway.http.door import Door
+from gateway.identity import Identity, Verifiers
+from gateway.keys.api_key_verifier import ApiKeyVerifier
 from gateway.keys.key_store import KeyStore
 from gateway.keys.key_watch import KeyWatch
-from gateway.memory_store import MemoryStore
+from gateway.keys.signature_verifier import SignatureVerifier
+from gateway.keys.trusted_copy import TrustedCopy
+from gateway.limits.budget_book import BudgetBook
+from gateway.limits.memory_store import MemoryStore
 from gateway.metrics import Metrics
-from gateway.own_routes import health_routes, metrics_route
 from gateway.policy_in_force import PolicyInForce
 from gateway.request import handle
 from gateway.request_audit import RequestAudit
-from gateway.routes import RouteTable
+from gateway.route_tables import route_tables
 from gateway.running import Running
+from gateway.stream_watch import StreamWatch
+from gateway.tokens.token_verifier import TokenVerifier
 from policies.api_key import mint
 from policies.guessing import Guessing
 from policies.key_record import KeyRecord, new_record
 from policies.networks import Address, Networks
-from policies.policy import Limits, Policy, Team
+from policies.policy import KeyLimits, Policy, Team
 from policies.principal import Principal
 from tests.fakes import STAMP, FakeEngine, FakeIncoming, FakeReply, ManualClock, MemoryLog, card
 
@@ -51,23 +60,37 @@ class TestGate:
 
     __test__ = False
 
-    def __init__(self, folder: Path, **policy: Any) -> None:
+    def __init__(self, folder: Path, *, stale_keys_s: float = math.inf, **policy: Any) -> None:
         self.clock: ManualClock = ManualClock()
         self.engine = FakeEngine()
         self.engine.cards = (card("m:latest"), card("secret:latest"))
         self.log = MemoryLog()
         self.store = KeyStore.create(folder / "keys.db")
+        self.budgets = BudgetBook.open(folder / "limits.db")
         self.running = Running()
-        self.store.subscribe(self.running.revoked)
+        # Nobody keeps house here, so a test that is not about it must not find the copy too old.
+        self.copy = TrustedCopy(self.store, self.clock, stale_keys_s)
+        self.streams = StreamWatch(self.store, self.running, self.clock)
+        self.tokens = TokenVerifier(self.clock, folder, self._note)
+        self.verifiers = Verifiers(
+            api_keys=ApiKeyVerifier(self.store, PEPPERS, self.clock),
+            tokens=self.tokens,
+            signatures=SignatureVerifier(self.store.public_keys, self.clock),
+            certificates=CertificateVerifier(lambda: None, {}, self.clock),
+            revocations=self.copy,
+        )
         self.metrics = Metrics()
         self.bugs: list[Exception] = []
         self.accepted: list[str] = []
         self.keys: dict[str, str] = {}
         self.records: dict[str, KeyRecord] = {}
         self._random = deterministic_bytes()
-        teams = {"one": Team(models=("m:latest",)), "two": Team(models=("*",), limits=Limits(concurrent_requests=1))}
+        two = Team(models=("*",), key_limits=KeyLimits(concurrent_requests=1))
+        teams = {"one": Team(models=("m:latest",)), "two": two}
         self.policy = Policy(**{"teams": teams, "networks": Networks(allow=("127.0.0.0/8",)), **policy})
         self.dispatcher = Dispatcher((self.engine,), self.clock, self.metrics.step)
+        self.tokens.take(self.policy.issuers)
+        self.store.revocations.subscribe(self.tokens.flush)
         self.gate = self._compose(self.clock)
         self.key_watch = KeyWatch(self.store, self.clock, self.gate.audit.noted_later)
 
@@ -95,10 +118,16 @@ class TestGate:
         record = dataclasses.replace(self.records[name], revoked_s=self.clock.unix_ns() / 1e9)
         self.store.save(record)
 
+    def verify_by(self, **verifiers: Any) -> None:
+        """Verify by these from now on, and by the others as before."""
+        self.verifiers = dataclasses.replace(self.verifiers, **verifiers)
+        self.gate.identity = Identity(self.verifiers, Guessing(1000, 60.0), self.clock)
+
     def take_policy(self, **changes: Any) -> None:
         """The policy with `changes`, in force from now on."""
         self.policy = dataclasses.replace(self.policy, **changes)
         self.gate.in_force = PolicyInForce(policy=self.policy, hash="q" * 64)
+        self.tokens.take(self.policy.issuers)
 
     async def send(
         self,
@@ -120,25 +149,25 @@ class TestGate:
         return answer, request
 
     async def close(self) -> None:
+        await self.tokens.close()
         await self.dispatcher.close()
         await self.gate.audit.close()
+        await self.gate.store.close()
         self.store.close()
 
     def _compose(self, clock: Clock) -> Gate:
         dialects: dict[str, Dialect] = {each.name: each for each in (ollama.DIALECT, openai.DIALECT)}
-        health = health_routes(self.dispatcher.ready)
         return Gate(
             clock=clock,
             in_force=PolicyInForce(policy=self.policy, hash="p" * 64),
-            routes={
-                "public": RouteTable((*ollama.ROUTES, *openai.ROUTES, *health)),
-                "admin": RouteTable((*ollama.ROUTES, *health, metrics_route(self._page))),
-            },
+            doors={"public": Door(ListenSettings(), tuple), "admin": Door(ListenSettings(), tuple)},
+            routes=route_tables(self.dispatcher.ready, self._page),
             dialects=dialects,
             body_limit_bytes=1024 * 1024,
             body_timeout_s=1.0,
-            identity=Identity(self.store, PEPPERS, Guessing(1000, 60.0), clock),
-            store=MemoryStore(),
+            identity=Identity(self.verifiers, Guessing(1000, 60.0), clock),
+            store=MemoryStore(clock, self.budgets),
+            grants=self.store.grants.of_team,
             catalogue=Catalogue(self.dispatcher.engines),
             dispatcher=self.dispatcher,
             audit=RequestAudit(self.log, lambda: STAMP, policy_hash=lambda: "p" * 64),
@@ -150,11 +179,15 @@ class TestGate:
 
     async def _page(self) -> bytes:
         self.metrics.key_ends(self.key_watch.ends())
+        self.metrics.key_sets(self.tokens.key_set_ages())
         return self.metrics.page(self.dispatcher, {})
 
     def _accepted(self, principal: Principal, client: Address) -> None:
         self.accepted.append(principal.key_id)
         self.key_watch.used(principal, client)
+
+    def _note(self, event: str, details: dict[str, Any]) -> None:
+        self.gate.audit.noted_later(event, details)
 
     def _bug(self, _exchange: Exchange, bug: Exception) -> None:
         self.bugs.append(bug)

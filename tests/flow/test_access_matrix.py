@@ -13,9 +13,8 @@ from typing import Any, get_args
 import pytest
 
 from gateway.dialects.route import Route
-from gateway.incoming import ListenerName
 from gateway.route_tables import route_tables
-from policies.access import ACCESS, Scope
+from policies.access import ACCESS, ListenerName, Scope
 from tests.fakes import card
 from tests.flow.gates import TestGate
 

@@ -15,7 +15,7 @@ from gateway.incoming import ClientGone
 from policies.call import Call, Event, Text
 from policies.errors import BodyTooLarge
 from policies.networks import Networks
-from policies.policy import Limits, Team
+from policies.policy import KeyLimits, Team
 from tests.fakes import FakeEngine, FakeReply
 from tests.flow.gates import TestGate
 
@@ -193,9 +193,9 @@ async def test_5_a_key_whose_team_is_gone(gate: TestGate) -> None:
 
 
 async def test_6_the_rate_of_a_key(tmp_path: Path) -> None:
-    limits = Limits(requests_per_minute=60, burst_requests=2)
+    limits = KeyLimits(requests_per_minute=60, burst_requests=2)
     gate = await TestGate(
-        tmp_path, teams={"one": Team(models=("*",), limits=limits), "two": Team(models=("*",))}
+        tmp_path, teams={"one": Team(models=("*",), key_limits=limits), "two": Team(models=("*",))}
     ).start()
     statuses = [(await gate.send("GET", "/api/tags"))[0].status for _ in range(3)]
     assert statuses == [200, 200, 429]

@@ -107,7 +107,7 @@ async def test_cve_2026_59822_a_made_up_credential_is_nobody_on_every_route(gate
 @pytest.mark.parametrize(
     "place",
     [
-        "gateway.identity.verify_api_key",
+        "gateway.keys.api_key_verifier.verify_api_key",
         "gateway.keys.key_store.KeyStore.get",
         "gateway.identity.Identity.allowance",
         "gateway.request.team_of",

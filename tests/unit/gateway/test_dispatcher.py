@@ -8,7 +8,7 @@ import pytest
 from engine.errors import SlotTaken
 from engine.interface import Prepared, TargetState
 from gateway.dispatcher import Dispatcher
-from policies.admission import Bounds
+from policies.admission import RETURN_GRACE_S, Bounds
 from policies.call import Call, Event, Final, Text
 from policies.errors import NoCapacity, Overloaded
 from tests.fakes import FakeEngine, ManualClock, card
@@ -162,4 +162,34 @@ async def test_ready_means_that_text_can_be_made_where_any_target_makes_it() -> 
     alone = Dispatcher((engine,), ManualClock())
     alone.target_changed(engine, vectors)
     assert alone.ready()
+    await dispatcher.close()
+
+
+async def test_a_held_target_gets_nothing_until_it_is_let_go() -> None:
+    engine, clock = FakeEngine(slots=1), ManualClock()
+    dispatcher = Dispatcher((engine,), clock)
+    dispatcher.hold({"fake": "upstream_unchecked"})
+    await dispatcher.start_up()
+    waiting = asyncio.create_task(run(dispatcher))
+    await settled()
+    assert (engine.running, dispatcher.waiting(), dispatcher.ready()) == (0, 1, False)
+    dispatcher.hold({})
+    assert [type(event) for event in await waiting] == [Text, Text, Final]
+    assert dispatcher.ready()
+    await dispatcher.close()
+
+
+async def test_a_target_held_for_long_is_refused_with_the_reason() -> None:
+    engine, clock = FakeEngine(slots=1), ManualClock()
+    dispatcher = await started(engine, clock)
+    dispatcher.hold({"fake": "upstream_open", "unknown": "upstream_open"})
+    clock.move(RETURN_GRACE_S + 1)
+    with pytest.raises(NoCapacity, match="upstream_open"):
+        await run(dispatcher)
+    dispatcher.target_changed(engine, dispatcher._announced["fake"])
+    with pytest.raises(NoCapacity, match="upstream_open"):
+        await run(dispatcher)
+    with pytest.raises(NoCapacity, match="no_capacity"):
+        async with dispatcher.admit(prepared("other:latest"), "a", BOUNDS, 60.0, targets.append):
+            pass
     await dispatcher.close()

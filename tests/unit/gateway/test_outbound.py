@@ -88,8 +88,32 @@ async def test_bounds(client: Outbound, monkeypatch: pytest.MonkeyPatch) -> None
             [line async for line in lines]
 
 
+async def test_a_caller_may_ask_for_less_and_sooner(client: Outbound) -> None:
+    assert await client.fetch("GET", "/big", max_body_bytes=5000) == b"x" * 5000
+    with pytest.raises(OutboundFault, match="too large"):
+        await client.fetch("GET", "/big", max_body_bytes=4999)
+    with pytest.raises(OutboundFault, match="too slow"):
+        await client.fetch("GET", "/dripped", total_s=0.02)
+
+
+async def test_a_refusal_is_bounded_too(client: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound_module, "MAX_REFUSAL_BYTES", 5)
+    with pytest.raises(OutboundFault, match="too large"):
+        await client.fetch("GET", "/teapot")
+
+
 async def test_a_server_that_is_away() -> None:
     client = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=1.0, idle_timeout_s=1.0)
     with pytest.raises(OutboundFault, match="Client"):
         await client.fetch("GET", "/")
     await client.close()
+
+
+async def test_a_status_whatever_it_is(client: Outbound) -> None:
+    for path, status in (("/whole", 200), ("/teapot", 418), ("/redirect", 302), ("/dripped", 200)):
+        assert await client.status("POST", path, b"", total_s=5.0) == status
+    await client.close()
+    away = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=1.0, idle_timeout_s=1.0)
+    with pytest.raises(OutboundFault, match="Connect"):
+        await away.status("POST", "/", b"", total_s=1.0)
+    await away.close()

@@ -6,9 +6,10 @@ from gateway.dialects import ollama, openai
 from gateway.dialects.contract import Answer
 from gateway.dialects.route import Route
 from gateway.routes import RouteTable, dialect_of
+from policies.access import Scope
 from policies.errors import MethodNotAllowed, RouteUnknown
 
-TABLE = RouteTable((*ollama.ROUTES, *openai.ROUTES))
+TABLE = RouteTable("public", (*ollama.ROUTES, *openai.ROUTES))
 
 
 @pytest.mark.parametrize("route", TABLE.routes, ids=lambda route: route.path)
@@ -51,4 +52,12 @@ def test_a_segment_more_or_less_is_another_path(path: str) -> None:
 def test_the_model_must_come_last() -> None:
     answer = Answer(status=200, body=b"")
     with pytest.raises(ValueError, match="must come last"):
-        RouteTable((Route(("GET",), "/a/{model}/b", "ollama", "models", 0, lambda _body, _model: answer),))
+        RouteTable("public", (Route(("GET",), "/a/{model}/b", "ollama", "models", 0, lambda _body, _model: answer),))
+
+
+@pytest.mark.parametrize("scope", ["metrics", "admin"])
+def test_what_belongs_on_the_admin_listener_cannot_stand_on_another(scope: Scope) -> None:
+    route = Route(("GET",), "/a", "ollama", scope, 0, lambda _body, _model: Answer(status=200, body=b""))
+    assert RouteTable("admin", (route,)).match("GET", "/a").required().route is route
+    with pytest.raises(ValueError, match="no place on the public listener"):
+        RouteTable("public", (route,))

@@ -68,6 +68,13 @@ def test_a_request_record_without_a_result_has_none() -> None:
     assert not {"result", "src", "action", "params"} & record.keys()
 
 
+def test_what_limits_would_have_refused_is_kept_whole() -> None:
+    told = " ".join(f"rate_limited_{n}" for n in range(20))
+    decision = Decision(effect="allow", would_refuse=told)
+    record = request_record("request.completed", STAMP, RequestFacts(request_id="r"), decision)
+    assert record["decision"] == {"effect": "allow", "would_refuse": told}
+
+
 def test_admin_and_system_records() -> None:
     change = Change(object="key/abc", details={"team": "default", "days": 90}, reason="joined\x1b[2J")
     record = admin_record("key.created", STAMP, Actor(kind="operator", name="root"), change, Decision(effect="allow"))

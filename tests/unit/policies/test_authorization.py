@@ -1,8 +1,11 @@
 """Default deny: scope, team, team's networks, team's models."""
 
+from dataclasses import replace
+
 import pytest
 
-from policies.authorization import Grant, Scope, authorize_model, authorize_scope, team_of, visible_models
+from policies.access import Scope
+from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import ModelCard
 from policies.errors import AddressNotAllowed, ModelUnknown, NotAuthorized
 from policies.networks import Networks, read_address
@@ -66,3 +69,19 @@ def test_lists_show_what_the_team_may_use_and_only_that() -> None:
     everything = granted("all", "models", "models")
     assert [card.name for card in visible_models(one, CARDS)] == ["a:latest"]
     assert visible_models(everything, CARDS) == CARDS
+
+
+@pytest.mark.parametrize(
+    ("models", "seen"), [(None, ["a:latest"]), (("A",), ["a:latest"]), (("b:latest",), []), ((), [])]
+)
+def test_a_credentials_own_list_narrows_the_teams_and_never_widens_it(
+    models: tuple[str, ...] | None, seen: list[str]
+) -> None:
+    caller = replace(principal("one", "models"), models=models)
+    grant = authorize_scope(caller, team_of(caller, POLICY), "models", HERE)
+    assert [card.name for card in visible_models(grant, CARDS)] == seen
+    if "a:latest" not in seen:
+        with pytest.raises(ModelUnknown, match="model_not_of_credential"):
+            authorize_model(grant, "a:latest", find)
+    with pytest.raises(ModelUnknown, match="model_not_of_team"):
+        authorize_model(grant, "b:latest", find)

@@ -28,7 +28,7 @@ def test_the_bound_is_reached_and_frees_again():
         fail(guessing, 100.0)
     with pytest.raises(RateLimited) as refused:
         fail(guessing, 100.0)
-    assert (refused.value.reason, refused.value.limit) == ("guessing", "failed_credentials")
+    assert (refused.value.reason, refused.value.limit) == ("guessing", "failed credentials from your network")
     assert refused.value.retry_after_s == pytest.approx(20.0)
     fail(guessing, 120.0)
     with pytest.raises(RateLimited):

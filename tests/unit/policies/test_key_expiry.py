@@ -7,6 +7,7 @@ import pytest
 from policies.api_key import mint
 from policies.key_expiry import ExpiryWarning, KeyEnd, due_warnings, ends_within
 from policies.key_record import DAY_S, KeyRecord, new_record
+from policies.public_key import BLOB_HEAD, PublicKeyRecord, public_key_id
 
 NOW_S = 1_800_000_000.0
 
@@ -84,3 +85,17 @@ def test_ends_within_a_span_include_its_edge():
 def test_a_replaced_key_ends_with_its_overlap():
     replaced = key(1, 60, successor_id="later", overlap_ends_s=NOW_S + 60)
     assert ends_within([replaced], NOW_S, DAY_S) == (KeyEnd(replaced.id, "blue", 60),)
+
+
+def test_a_registered_public_key_is_warned_of_too():
+    blob = BLOB_HEAD + bytes(32)
+    public = PublicKeyRecord(
+        id=public_key_id(blob),
+        blob=blob,
+        team="blue",
+        scopes=frozenset({"models"}),
+        created_s=NOW_S,
+        expires_s=NOW_S + 5 * DAY_S,
+    )
+    assert due_warnings([public], NOW_S, set()) == (ExpiryWarning(public.id, "blue", 7),)
+    assert due_warnings([replace(public, revoked_s=NOW_S)], NOW_S, set()) == ()

@@ -1,8 +1,10 @@
 """Verifying a key: each refusal has its reason, none comes sooner than another, and nothing fails open."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,8 @@ from policies.api_key import NewKey, mint
 from policies.credential import ApiKeyCredential
 from policies.errors import NotAuthenticated, PolicyUnavailable
 from policies.key_record import DAY_S, KeyRecord, new_record
-from policies.principal import NO_DIGEST, verify_api_key
+from policies.networks import Networks
+from policies.principal import NO_DIGEST, Principal, verify_api_key
 
 NOW_S = 1_800_000_000.0
 PEPPERS = {1: b"1" * 32, 2: b"2" * 32}
@@ -133,6 +136,7 @@ def calls_of(text: str) -> list[str]:
         elif event == "c_call":
             called.append(argument.__qualname__)
 
+    gc.disable()  # else what others hook to a collection stands between the calls
     sys.setprofile(note)
     try:
         verify_api_key(ApiKeyCredential(text), lookup, peppers, NOW_S)
@@ -140,6 +144,7 @@ def calls_of(text: str) -> list[str]:
         pass
     finally:
         sys.setprofile(None)
+        gc.enable()
     return called + peppers.asked
 
 
@@ -149,3 +154,24 @@ def test_an_unknown_id_runs_the_same_calls_as_a_wrong_secret():
     assert sum("compare_digest" in name for name in unknown) == 1
     assert sum("hash_key" in name for name in unknown) == 1
     assert "dict.get" in unknown
+
+
+def bearer(**values: Any) -> Principal:
+    return Principal(**{"kind": "jwt", "team": "blue", "scopes": frozenset(), "networks": Networks(), **values})
+
+
+def test_limits_are_counted_for_each_bearer_alone():
+    """One name for one bearer, whichever token is shown; no two issuers, subjects or kinds share one."""
+    ada = bearer(issuer="https://a", subject="ada", jti="1")
+    assert ada.limit_name == replace(ada, jti="2", team="red").limit_name
+    others = [
+        replace(ada, issuer="https://b"), replace(ada, subject="bob"), replace(ada, kind="certificate"),
+        replace(ada, issuer="https://a a", subject="da"), replace(ada, issuer="https://a ada", subject=""),
+        replace(ada, key_id="k"),
+    ]  # fmt: skip
+    assert len({each.limit_name for each in (ada, *others)}) == 1 + len(others)
+    assert replace(ada, key_id="k").limit_name == "key:k"
+
+
+def test_who_is_behind_a_credential():
+    assert (bearer(subject="ada").actor, bearer(owner="anna").actor, bearer().actor) == ("ada", "anna", "")

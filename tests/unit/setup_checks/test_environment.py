@@ -84,3 +84,24 @@ def test_a_disk_that_refuses(
     monkeypatch.setattr(needs, "check_machine", refuse)
     assert install.main(["engine"]) == 1
     assert capsys.readouterr().err == f"corral set-up: {checkout}: No space left on device\n"
+
+
+def test_a_tool_apart_is_made_once_for_its_lock(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, ...]] = []
+
+    def pip(_title: str, *arguments: str | Path) -> None:
+        said.append(tuple(map(str, arguments)))
+
+    monkeypatch.setattr(environment, "CACHE", checkout / "cache")
+    monkeypatch.setattr(environment, "_pip", pip)
+    monkeypatch.setattr(environment.venv, "create", lambda folder, **_: folder.mkdir(exist_ok=True))
+    lock = checkout / "lock/tool.txt"
+    for content in ("one", "one", "two"):
+        lock.write_text(content)
+        assert environment.install_apart("tool") == checkout / "cache/tool"
+    assert [words[0] for words in said] == ["wheel", "--python"] * 2
+    assert "--require-hashes" in said[0]
+    assert "--no-index" in said[1]  # only what was locked, which lies there by now
+    monkeypatch.setattr(install, "install_apart", lambda tool: said.append((tool,)))
+    assert install.main(["engine", "--sslyze"]) == 0
+    assert said[-1] == ("sslyze",)

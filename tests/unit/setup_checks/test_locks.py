@@ -30,7 +30,7 @@ def named(requirements: list[str]) -> set[str]:
 
 
 def test_the_lock_files_there_are() -> None:
-    assert [lock.name for lock in LOCK_FILES] == ["build.txt", "dev.txt", "engine.txt", "model.txt"]
+    assert [lock.name for lock in LOCK_FILES] == ["build.txt", "dev.txt", "engine.txt", "model.txt", "sslyze.txt"]
 
 
 @pytest.mark.parametrize("lock", LOCK_FILES, ids=lambda lock: lock.name)
@@ -51,6 +51,7 @@ def test_what_the_project_asks_for_is_locked() -> None:
     assert engine <= entries(ROOT / "lock/engine.txt").keys()
     assert engine | named(extras["dev"]) <= entries(ROOT / "lock/dev.txt").keys()
     assert named(groups["build"]) <= entries(ROOT / "lock/build.txt").keys()
+    assert named(groups["sslyze"]) <= entries(ROOT / "lock/sslyze.txt").keys()
     assert named(groups["model"]) == entries(ROOT / "lock/model.txt").keys()
 
 
@@ -72,6 +73,7 @@ def test_one_row_in_the_documents_for_each_dependency() -> None:
         *extras["dev"],
         *groups["build"],
         *groups["model"],
+        *groups["sslyze"],
     ]
     assert sorted(row.lower() for row in rows) == sorted(wanted)
 

@@ -82,7 +82,7 @@ def test_a_seed_is_given_only_where_the_caller_named_none() -> None:
 
 def test_an_output_keeps_its_logprobs() -> None:
     logprob = TokenLogprob("a", b"a", -0.5)
-    assert text_event(Output(id=1, text="a", output_tokens=1, logprobs=(logprob,))) == Text("a", (logprob,))
+    assert text_event(Output(id=1, text="a", output_tokens=3, logprobs=(logprob,))) == Text("a", (logprob,), 3)
 
 
 def test_the_end_of_a_completion_carries_the_whole_context() -> None:

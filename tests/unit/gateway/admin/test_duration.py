@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admin.duration import read_duration_s
+from gateway.admin.duration import read_duration_s, read_moment_s
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,25 @@ def test_what_is_no_duration(text):
 def test_any_text_is_a_duration_or_a_value_error(text):
     with contextlib.suppress(ValueError):
         assert read_duration_s(text) >= 0
+
+
+NOW_S = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "moment_s"),
+    [
+        ("90s", NOW_S + 90),
+        ("2027-01-15T08:00:00Z", NOW_S),
+        ("2027-01-15T09:00:00+01:00", NOW_S),
+        ("2027-01-15T08:00:00.5Z", NOW_S + 0.5),
+    ],
+)
+def test_a_moment_is_a_duration_from_now_or_a_time_with_its_offset(text, moment_s):
+    assert read_moment_s(text, NOW_S) == moment_s
+
+
+@pytest.mark.parametrize("text", ["", "2027-01-15", "2027-01-15T08:00:00", "tomorrow", "12", "-1h"])
+def test_a_time_of_no_known_zone_is_no_moment(text):
+    with pytest.raises(ValueError, match="neither a duration"):
+        read_moment_s(text, NOW_S)

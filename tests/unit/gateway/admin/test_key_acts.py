@@ -1,64 +1,15 @@
 """The acts on keys, as the admin command asks for them: what they do, refuse, and tell the log."""
 
 import json
-import secrets
 from dataclasses import replace
 
 import pytest
 
-from gateway.admin.act import ActContext, ActRefused
-from gateway.admin.admin_acts import perform
 from gateway.keys.key_store import KeyStore
 from policies.api_key import mint
-from policies.audit_record import Actor, Stamp
-from policies.credential import ApiKeyCredential
-from policies.errors import NotAuthenticated
 from policies.key_record import DAY_S
 from policies.policy import Policy, Team
-from policies.principal import verify_api_key
-
-NOW_S = 1_800_000_000.0
-PEPPERS = {1: b"1" * 32, 2: b"2" * 32}
-
-
-class Desk:
-    """Does acts at a time that tests move, and keeps their records."""
-
-    def __init__(self, keys: KeyStore) -> None:
-        self.keys = keys
-        self.now_s = NOW_S
-        self.entries: list[dict] = []
-        self.policy = Policy(teams={"blue": Team(models=("*",)), "red": Team()})
-        self.random_bytes = secrets.token_bytes
-        self.operator = "anna"
-
-    async def record(self, entry: dict) -> None:
-        self.entries.append(entry)
-
-    async def do(self, act: str, **arguments: object) -> dict:
-        context = ActContext(
-            keys=self.keys,
-            policy=self.policy,
-            peppers=PEPPERS,
-            random_bytes=self.random_bytes,
-            stamp=Stamp(int(self.now_s * 1e6), 5, "boot"),
-            actor=Actor(kind="operator", id="1000", name=self.operator, method="so_peercred"),
-            record=self.record,
-        )
-        return json.loads(json.dumps(await perform(act, arguments, context)))
-
-    async def refused(self, act: str, **arguments: object) -> ActRefused:
-        with pytest.raises(ActRefused) as refused:
-            await self.do(act, **arguments)
-        return refused.value
-
-    def opens(self, text: str) -> str:
-        """`active`, or the reason why the key opens nothing."""
-        try:
-            verify_api_key(ApiKeyCredential(text), self.keys.get, PEPPERS, self.now_s)
-        except NotAuthenticated as fault:
-            return fault.reason
-        return "active"
+from tests.unit.gateway.admin.desk import NOW_S, Desk
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_the_home_is_complete_and_private(tmp_path):
         "tls": 0o700,
         "tls/ca.pem": 0o644,
         "tls/server.pem": 0o644,
+        "tls/later.pem": 0o644,
         "tls/server.key": 0o600,
         "models": 0o700,
         "audit": 0o700,

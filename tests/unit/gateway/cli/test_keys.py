@@ -3,7 +3,10 @@
 import re
 import sqlite3
 
+import pytest
+
 from policies.api_key import KEY_PATTERN, read_api_key
+from tests.ollama_client import OllamaClient
 from tests.unit.gateway.cli.command_line import Corral
 
 
@@ -60,6 +63,40 @@ def test_review_tells_and_notes(corral):
     status, out, _ = corral.run("keys", "review", made["id"], "--next", "30d")
     assert status == 0
     assert f"{made['id']} is due for review on" in out
+
+
+def test_a_public_key_is_registered_listed_and_revoked(corral, tmp_path):
+    file = tmp_path / "id_ed25519.pub"
+    file.write_text(OllamaClient().line)
+    words = ["--team", "default", "--public-key", str(file), "--owner", "anna", "--scope", "models"]
+    status, out, _ = corral.run("keys", "register", *words)
+    assert status == 0
+    (key,) = [key for key in corral.json("keys", "list") if key["kind"] == "ssh_key"]
+    assert out == f"{key['id']} of team default: {key['fingerprint']}\n"
+    assert (key["owner"], key["scopes"], key["state"]) == ("anna", ["models"], "active")
+    assert "not noted" in corral.run("keys", "list")[1]
+    assert [line.split()[-1] for line in corral.run("keys", "list")[1].splitlines() if line.startswith("ssh-")] == [
+        "active"
+    ]
+    assert corral.json("keys", "revoke", key["id"])["state"] == "revoked"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n", "this is a private key"),
+        (b"x" * 9000, "not one line"),
+        ("ssh-ed25519 é".encode(), "is not base64"),
+        (None, "No such file"),
+    ],
+)
+def test_what_is_no_public_key_is_not_registered(corral, tmp_path, content, said):
+    file = tmp_path / "id.pub"
+    if content is not None:
+        file.write_bytes(content)
+    status, _, err = corral.run("keys", "register", "--team", "default", "--public-key", str(file))
+    assert status == 2
+    assert said in err
 
 
 def test_an_empty_list_says_so(corral):

@@ -17,9 +17,11 @@ from gateway.configuration.config import (
 )
 from gateway.configuration.config_faults import keys_at
 from gateway.configuration.settings import Config
-from policies.policy import Policy
+from policies.policy import BOUNDS, Policy
 
 HERE = Path("c.yaml")
+
+KNOWN = "admin, audit, back_door, engine, gateway, policy, public, store, tls, upstreams"
 
 
 def config_faults(text: str) -> list[str]:
@@ -94,8 +96,14 @@ def test_all_faults_are_listed_with_their_lines() -> None:
         ("public: {port: 1.5}", "1: public.port: must be a whole number"),
         ("upstreams: {}", "1: upstreams: must be a list"),
         ("tls: {key: no}", "1: tls.key: must be a text (in quotes, if it looks like something else)"),
-        ("zzz: 1", "1: zzz: unknown key; known are admin, audit, engine, gateway, public, tls, upstreams"),
-        ("'a\\e[b': 1", "1: 'a\\\\e[b': unknown key; known are admin, audit, engine, gateway, public, tls, upstreams"),
+        (
+            "zzz: 1",
+            f"1: zzz: unknown key; known are {KNOWN}",
+        ),
+        (
+            "'a\\e[b': 1",
+            f"1: 'a\\\\e[b': unknown key; known are {KNOWN}",
+        ),
         ("public:\n  port: 1\n  port: 2", "3: public.port: stands here a second time, first in line 2"),
         ("? [a]\n: 1", "1: a key must be a plain text"),
         ("a: b: c", "1: not valid YAML: mapping values are not allowed here"),
@@ -123,7 +131,8 @@ def test_an_unknown_key_deep_inside_is_told_the_keys_of_its_own_place() -> None:
     text = "upstreams: [{name: a, kind: ollama, url: 'https://h', modles: [x]}]"
     assert config_faults(text) == ["c.yaml:1: upstreams.0.modles: unknown key; did you mean models?"]
     assert keys_at(Config, ("upstreams", 0, "slots")) == []
-    assert keys_at(Policy, ("teams", "a", "limits")) == ["requests_per_minute", "burst_requests", "concurrent_requests"]
+    for limits in (("teams", "a", "limits"), ("teams", "a", "key_limits"), ("address_limits",), ("model_limits", "m")):
+        assert keys_at(Policy, limits) == [*BOUNDS, "mode"]
     assert keys_at(int | str, ()) == []
 
 
@@ -169,6 +178,15 @@ def test_trusted_proxies_are_networks_and_never_everyone() -> None:
     assert "whole internet" in faults[0]
     assert "not a CIDR" in faults[2]
     assert isinstance(parse_policy(b"teams: {}\ntrusted_proxies: [10.0.0.0/8]\n", HERE), Policy)
+    everyone = b"teams: {}\nunsafe_trust_all_proxies: true\ntrusted_proxies: [0.0.0.0/0]\nforwarded_header: forwarded\n"
+    assert parse_policy(everyone, HERE).proxies.header == "forwarded"
+    [fault] = policy_faults("teams: {}\nforwarded_header: x-real-ip\n")
+    assert fault.startswith("c.yaml:2: forwarded_header: ")
+
+
+def test_the_look_for_back_doors_is_not_too_often() -> None:
+    [fault] = config_faults("back_door: {interval_s: 1}\n")
+    assert "back_door.interval_s: must be 60.0 to 86400.0" in fault
 
 
 def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:

@@ -1,17 +1,23 @@
 """Invariant: every range and every pair of values that must fit together is held, with the path of the culprit."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from gateway.configuration.config_checks import config_misfits
+from gateway.configuration.config import ConfigFaults, parse_policy
+from gateway.configuration.config_checks import config_misfits, policy_misfits
 from gateway.configuration.settings import (
     AuditSettings,
     Config,
     GatewaySettings,
     ListenSettings,
+    StoreSettings,
     UpstreamSettings,
 )
+from policies.issuer import Entitlement, Issuer
+from policies.policy import Policy, Team
+from tests.tokens import issuer
 
 GOOD = UpstreamSettings(name="a", kind="ollama", url="https://models.example:11434")
 
@@ -36,6 +42,9 @@ def test_the_defaults_fit() -> None:
         ({"idle_timeout_s": 1e9}, "idle_timeout_s"),
         ({"max_connections": 0}, "max_connections"),
         ({"max_body_bytes": 0}, "max_body_bytes"),
+        ({"max_bodies_bytes": 1}, "max_bodies_bytes"),
+        ({"hosts": ("gate.example", "gate.example:80")}, "hosts.1"),
+        ({"cors_origins": ("https://chat.example", "null")}, "cors_origins.1"),
     ],
 )
 def test_listeners(change: dict[str, object], path: str) -> None:
@@ -103,12 +112,94 @@ def test_upstreams_need_names_of_their_own() -> None:
 
 def test_the_rest() -> None:
     config = Config(
-        gateway=GatewaySettings(processes=2, drain_s=-1.0, drain_notice_s=1e9),
+        gateway=GatewaySettings(processes=2, drain_s=-1.0, drain_notice_s=1e9, stale_keys_s=4.9),
         audit=AuditSettings(segment_bytes=1),
     )
     assert paths(config) == [
         "gateway.processes",
         "gateway.drain_notice_s",
         "gateway.drain_s",
+        "gateway.stale_keys_s",
         "audit.segment_bytes",
     ]
+
+
+def issuer_faults(**issuers: Issuer) -> list[tuple[str, str]]:
+    policy = Policy(teams={"one": Team()}, issuers=issuers)
+    return [(".".join(map(str, misfit.path)), misfit.text) for misfit in policy_misfits(policy)]
+
+
+def test_issuers_fit_the_teams_and_each_other() -> None:
+    assert issuer_faults(corp=issuer(), other=issuer(issuer="https://other.example")) == []
+    twice = "stands at another entry too: a token must have one judge"
+    assert issuer_faults(a=issuer(), b=issuer()) == [("issuers.a.issuer", twice), ("issuers.b.issuer", twice)]
+    unknown = issuer(team="two", groups={"g": Entitlement(team="three")})
+    assert issuer_faults(corp=unknown) == [
+        ("issuers.corp", "names team 'three', which is not under teams"),
+        ("issuers.corp", "names team 'two', which is not under teams"),
+    ]
+    assert [path for path, _ in issuer_faults(**{"Corp!": issuer()})] == ["issuers.Corp!"]
+
+
+ISSUERS = b"""teams:
+  one: {models: ["*"]}
+issuers:
+  corp:
+    issuer: https://login.example/tenant/v2.0
+    audiences: [api://corral]
+    preset: entra
+    discovery: true
+    roles:
+      Corral.User: {team: one}
+      Corral.Admin: {scopes: [admin]}
+"""
+
+
+def test_an_issuer_as_an_operator_writes_it() -> None:
+    corp = parse_policy(ISSUERS, Path("p")).issuers["corp"]
+    assert (corp.preset, corp.teams, corp.roles["Corral.Admin"].scopes) == ("entra", {"one"}, ("admin",))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "fault"),
+    [
+        (b"preset: entra", b"preset: auth0", "p:7: issuers.corp.preset: must be 'none', 'entra'"),
+        (b"preset: entra", b"algorithms: [HS256]", "p:7: issuers.corp.algorithms.0: must be 'RS256'"),
+        (b"    discovery: true\n", b"", "p:4: issuers.corp: needs one source of keys"),
+        (b"{team: one}", b"{team: two}", "p:4: issuers.corp: names team 'two'"),
+        (b"[admin]", b"[root]", "p:11: issuers.corp.roles.'Corral.Admin': no scope is called root"),
+    ],
+)
+def test_an_issuer_with_a_fault_names_its_line(written: bytes, instead: bytes, fault: str) -> None:
+    with pytest.raises(ConfigFaults) as faults:
+        parse_policy(ISSUERS.replace(written, instead), Path("p"))
+    assert str(faults.value).startswith(fault)
+
+
+SOCKET = StoreSettings(url="redis+unix:///run/redis.sock")
+HOST = StoreSettings(url="rediss://redis.example", password_file="redis.password", ca_file="redis.pem")
+
+
+@pytest.mark.parametrize(
+    ("store", "found"),
+    [
+        (SOCKET, []),
+        (HOST, []),
+        (replace(HOST, url="redis://127.0.0.1", ca_file=None), ["store.url"]),
+        (replace(HOST, url="redis://127.0.0.1", ca_file=None, unsafe_plain_redis=True), []),
+        (replace(HOST, password_file=None), ["store.password_file"]),
+        (replace(SOCKET, ca_file="redis.pem"), ["store.ca_file"]),
+        (replace(SOCKET, url="memory"), ["store.url"]),
+        (replace(SOCKET, timeout_ms=0), ["store.timeout_ms"]),
+        (replace(SOCKET, timeout_ms=5000), ["store.timeout_ms"]),
+    ],
+)
+def test_the_shared_store_is_a_socket_or_encrypted_and_with_a_password(store: StoreSettings, found: list[str]) -> None:
+    assert paths(Config(store=store)) == found
+
+
+def test_more_gateways_need_a_shared_store() -> None:
+    two = GatewaySettings(processes=2)
+    assert paths(Config(gateway=two)) == ["gateway.processes"]
+    assert paths(Config(gateway=two, store=SOCKET)) == []
+    assert paths(Config(gateway=GatewaySettings(processes=65), store=SOCKET)) == ["gateway.processes"]

@@ -40,8 +40,21 @@ def words(error: Refused | EngineError | None) -> tuple[int, object]:
         (refused.BodyTooLarge("any", limit_bytes=9), 413, "request too large: at most 9 bytes"),
         (refused.BodyTooSlow("any"), 408, "the request body did not arrive in time"),
         (refused.EncodingNotSupported("any"), 415, "content encoding not supported"),
-        (refused.RateLimited("any", limit="rpm", retry_after_s=1), 429, "rate limit reached: rpm"),
-        (refused.QuotaExceeded("any", limit="day", retry_after_s=1), 429, "quota used up: day"),
+        (
+            refused.RateLimited("any", limit="rpm", retry_after_s=1),
+            429,
+            "rate limit reached: rpm; try again in 1 second",
+        ),
+        (
+            refused.QuotaExceeded("any", limit="day", retry_after_s=1),
+            429,
+            "quota used up: day; it begins anew in 1 second",
+        ),
+        (
+            refused.BeyondLimit("any", limit="rpm"),
+            429,
+            "the request is larger than the limit allows at all: rpm; shorten the prompt or the answer asked for",
+        ),
         (
             refused.Overloaded("queue_full", retry_after_s=1),
             503,

@@ -44,6 +44,7 @@ def test_every_error_has_a_row() -> None:
         (refused.BodyTooLarge("any", limit_bytes=9), 413, INVALID, "request_too_large"),
         (refused.RateLimited("any", limit="rpm", retry_after_s=1), 429, "rate_limit_error", "rate_limit_exceeded"),
         (refused.QuotaExceeded("any", limit="d", retry_after_s=1), 429, "insufficient_quota", "insufficient_quota"),
+        (refused.BeyondLimit("any", limit="rpm"), 429, "rate_limit_error", "rate_limit_exceeded"),
         (refused.Overloaded("queue_full", retry_after_s=1), 429, "rate_limit_error", "queue_full"),
         (refused.Overloaded("expired_in_queue", retry_after_s=1), 429, "rate_limit_error", "expired_in_queue"),
         (refused.Overloaded("private", retry_after_s=1), 429, "rate_limit_error", "overloaded"),

@@ -1,6 +1,7 @@
 """The local authority: real handshakes succeed for this host's names under strict rules, and for nothing else."""
 
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
@@ -151,11 +152,23 @@ def test_the_server_certificate_is_for_servers_only():
     assert extension(SERVER, x509.AuthorityKeyIdentifier)[1].key_identifier == ca_id
 
 
-@pytest.mark.parametrize("certificate", [CA, SERVER])
-def test_the_lifetime_is_within_397_days(certificate):
+@pytest.mark.parametrize(("certificate", "days"), [(CA, 397), (SERVER, 90)])
+def test_the_lifetime_is_what_strict_clients_and_guidelines_bear(certificate, days):
     lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    assert timedelta(days=396) < lifetime < timedelta(days=397)
+    assert timedelta(days=days - 1) < lifetime < timedelta(days=days)
     assert certificate.not_valid_before_utc < NOW
+
+
+def test_the_later_certificates_follow_each_other_to_the_authoritys_end():
+    row = [SERVER, *x509.load_pem_x509_certificates(TLS.later_pem)]
+    assert len(row) == 7
+    for before, after in itertools.pairwise(row):
+        assert after.public_key() == SERVER.public_key()
+        assert list(after.extensions) == list(SERVER.extensions)
+        assert before.not_valid_after_utc - after.not_valid_before_utc > timedelta(days=38)
+        after.verify_directly_issued_by(CA)
+    assert row[-1].not_valid_after_utc <= CA.not_valid_after_utc
+    assert CA.not_valid_after_utc - row[-1].not_valid_after_utc < timedelta(days=2)
 
 
 def test_the_authoritys_key_is_in_no_output_and_no_repr_shows_the_servers():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.supervision import child_commands
-from gateway.supervision.child_commands import ROOT, engine_command, gateway_command
+from gateway.supervision.child_commands import ROOT, engine_command, gateway_command, with_tls_groups
 from tests.unit.engine.engine_process_fake import process_plan
 
 
@@ -65,6 +65,16 @@ def test_the_environment_is_a_fixed_list(monkeypatch: pytest.MonkeyPatch) -> Non
         "OPENBLAS_NUM_THREADS",
         "GOMP_SPINCOUNT",
     }
+
+
+def test_a_gateway_is_told_of_its_tls_groups_before_it_runs() -> None:
+    command = gateway_command(
+        home=Path("/h"), config=Path("/c"), policy=Path("/p"), public_fd=3, admin_fd=4, ready_fd=5
+    )
+    environment = with_tls_groups(command).environment
+    assert set(environment) - {"PYTHONPATH"} == {"PATH", "LANG", "OPENSSL_CONF"}
+    assert Path(environment["OPENSSL_CONF"]).is_file()
+    assert "OPENSSL_CONF" not in command.environment
 
 
 def test_a_checkout_is_put_on_the_path_and_an_installation_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,3 +63,18 @@ def test_without_tls_beyond_loopback_a_key_is_still_demanded() -> None:
 def test_all_faults_come_together() -> None:
     config = Config(public=ListenSettings(address="0.0.0.0"), tls=TlsSettings(certificate=""))
     assert len(startup_faults(config, Policy(teams={}), has_key=False)) == 4
+
+
+@pytest.mark.parametrize(
+    ("policy", "starts"),
+    [
+        (Policy(teams={}), False),
+        (Policy(teams={}, trusted_proxies=("10.0.0.0/8",)), False),
+        (Policy(teams={}, forwarded_header="proxy-v2"), False),
+        (Policy(teams={}, trusted_proxies=("10.0.0.0/8",), forwarded_header="proxy-v2"), True),
+    ],
+)
+def test_a_listener_that_demands_proxy_headers_needs_a_policy_that_takes_them(policy: Policy, starts: bool) -> None:
+    said = faults(public(proxy_protocol=True), policy)
+    assert ("trusts nobody's PROXY header" in said) is not starts
+    assert not faults(public(), policy)

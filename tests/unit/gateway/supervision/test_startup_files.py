@@ -4,7 +4,7 @@ from pathlib import Path
 import aiohttp.helpers
 import pytest
 
-from gateway.configuration.settings import Config, ListenSettings, UpstreamSettings
+from gateway.configuration.settings import Config, ListenSettings, TlsSettings, UpstreamSettings
 from gateway.homes.home import Home
 from gateway.supervision import startup_files
 from gateway.supervision.startup_files import file_faults, parser_faults
@@ -94,6 +94,14 @@ def test_without_tls_its_files_are_not_asked_for(home: Home) -> None:
     (home.tls / "server.key").unlink()
     bare = ListenSettings(unsafe_no_tls=True)
     assert file_faults(home, Config(public=bare, admin=bare)) == []
+
+
+def test_the_files_that_judge_clients_are_asked_for_where_they_are_named(home: Home) -> None:
+    config = Config(tls=TlsSettings(client_ca="tls/clients.pem", client_crl="tls/clients.crl"))
+    assert [fault.split(" is not there")[0] for fault in file_faults(home, config)] == [
+        "tls.client_ca",
+        "tls.client_crl",
+    ]
 
 
 def test_the_c_parser_is_demanded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
 from engine.interface import StepReport, TargetState
 from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import OutboundFault, OutboundRefused
 from gateway.upstreams.ollama import OllamaUpstream
-from policies.call import Call, Event, Final, Message, Text
+from policies.call import Call, Event, Final, Message, Text, Tool, ToolCall
 
 TAGS = {
     "models": [
@@ -154,6 +155,31 @@ async def test_the_estimate_learns() -> None:
         await events(engine)
     assert (first, (await engine.prepare(CALL)).prompt_tokens) == (10, pytest.approx(40, abs=3))
     assert (await engine.prepare(CALL)).estimated
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": (Tool("t", "x" * 4000),)},
+        {"messages": (Message("assistant", reasoning="x" * 4000),)},
+        {"messages": (Message("assistant", tool_calls=(ToolCall("1", "t", {"a": "x" * 4000}),)),)},
+        {"messages": (Message("user", images=(b"x",)),)},
+        {"images": (b"x",)},
+        {"context": tuple(range(1000))},
+    ],
+)
+async def test_nothing_that_the_model_reads_is_left_out_of_the_estimate(more: dict[str, Any]) -> None:
+    call = structs.replace(CALL, **more)
+    assert (await upstream(FakeOutbound()).prepare(call)).prompt_tokens >= 1000
+
+
+async def test_one_callers_blanks_do_not_make_the_others_prompts_look_free() -> None:
+    outbound = FakeOutbound()
+    engine = upstream(outbound)
+    outbound.stream = [b'{"done":true,"prompt_eval_count":1,"eval_count":1}']
+    for _ in range(40):
+        await events(engine)
+    assert (await engine.prepare(CALL)).prompt_tokens == 10
 
 
 @pytest.mark.parametrize(

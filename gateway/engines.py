@@ -1,0 +1,36 @@
+"""The engines of one gateway: its own pool, where the supervisor planned one, and the upstreams of config.yaml."""
+
+from pathlib import Path
+
+from engine.interface import Engine
+from engine.plan_file import read_plan
+from engine.pool import Pool
+from gateway.configuration.settings import UpstreamSettings
+from gateway.homes.home import Home
+from gateway.homes.run_folder import PLAN_FILE
+from gateway.outbound import Outbound
+from gateway.upstreams.ollama import OllamaUpstream
+
+
+def open_pool(home: Home) -> Pool | None:
+    """The workers that the plan in `home` names, None without a plan. Raises PlanFault."""
+    plan_file = home.run / PLAN_FILE
+    return Pool(read_plan(plan_file)) if plan_file.exists() else None
+
+
+def open_engines(upstreams: tuple[UpstreamSettings, ...], home: Home, pool: Pool | None) -> tuple[Engine, ...]:
+    """All engines, the pool first: a name that both have is the pool's."""
+    beyond = [_open_upstream(each, home.path) for each in upstreams]
+    return (*([pool] if pool is not None else []), *beyond)
+
+
+def _open_upstream(settings: UpstreamSettings, home: Path) -> Engine:
+    key_file = home / settings.api_key_file if settings.api_key_file else None
+    outbound = Outbound(
+        settings.url,
+        ca_file=home / settings.ca_file if settings.ca_file else None,
+        api_key=key_file.read_text(encoding="ascii").strip() if key_file else "",
+        connect_timeout_s=settings.connect_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+    )
+    return OllamaUpstream(settings, outbound)

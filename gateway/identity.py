@@ -88,7 +88,7 @@ class Identity:
 
     def allowance(self, client: Address) -> GuessAllowance:
         """What this client's network has left to guess."""
-        return self.guessing.read(client, self._clock.mono_ns() / 1e9)
+        return self.guessing.read(client, self._clock.mono_ns())
 
     async def verify(self, credential: Credential, allowance: GuessAllowance, presented: Presented) -> Principal:
         """The principal behind `credential`.
@@ -102,7 +102,7 @@ class Identity:
             principal = await self._prove(credential, presented.certificate)
             self._verifiers.revocations.check(principal)
         except NotAuthenticated:
-            self.guessing.charge_failure(allowance, self._clock.mono_ns() / 1e9)
+            self.guessing.charge_failure(allowance, self._clock.mono_ns())
             raise
         return principal
 

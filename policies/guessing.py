@@ -5,7 +5,7 @@ credential is never refused, so nobody can lock a team out by guessing from the 
 
 Rules:
  * The unit is the network a single attacker commonly holds: IPv4 /24, IPv6 /56.
- * `limit` failures at once, then one more each `window_s / limit` (GCRA, one number a network).
+ * A minute's worth of failures at once, then one more each time its share of a minute is over (`rate_limit`).
  * Beyond it a failure is answered RateLimited instead of NotAuthenticated, and is not charged: its
    `retry_after_s` stays true however often the caller tries.
  * At most `max_networks` are remembered; the one that failed longest ago is forgotten first. An
@@ -19,7 +19,9 @@ from msgspec import Struct
 
 from policies.errors import RateLimited
 from policies.networks import Address, Network
+from policies.rate_limit import Conforming, Rate, TooSoon, gcra
 
+NS_PER_S = 1_000_000_000
 # About 100 bytes each: 7 MB at most.
 MAX_NETWORKS = 65_536
 
@@ -32,43 +34,43 @@ class GuessAllowance(Struct, frozen=True):
 
 
 class Guessing:
-    """The failures of every network, in memory. `now_s` is any monotonic clock in seconds."""
+    """The failures of every network, in memory: `per_minute` of them sustained, and as many at once.
 
-    def __init__(self, limit: int, window_s: float, max_networks: int = MAX_NETWORKS) -> None:
-        if limit < 1 or not window_s > 0 or max_networks < 1:
-            raise ValueError("limit, window_s and max_networks must be above 0")
-        self._window_s = window_s
-        self._interval_s = window_s / limit
+    `now_ns` is any monotonic clock in nanoseconds; integers, so that what `read` promises is kept.
+    """
+
+    def __init__(self, per_minute: int, max_networks: int = MAX_NETWORKS) -> None:
+        if max_networks < 1:
+            raise ValueError("max_networks must be above 0")
         self._max_networks = max_networks
         # When each network's failures will be forgotten ("theoretical arrival time", ITU-T I.371).
-        self._forgotten_at_s: OrderedDict[Network, float] = OrderedDict()
+        self._forgotten_at_ns: OrderedDict[Network, int] = OrderedDict()
+        self.relimit(per_minute)
 
-    def relimit(self, limit: int) -> None:
-        """Allow `limit` failures a window from now on; what networks owe stays owed."""
-        if limit < 1:
-            raise ValueError("limit must be above 0")
-        self._interval_s = self._window_s / limit
+    def relimit(self, per_minute: int) -> None:
+        """Allow `per_minute` failures from now on; what networks owe stays owed."""
+        if per_minute < 1:
+            raise ValueError("per_minute must be above 0")
+        self._rate = Rate(per_minute, burst=per_minute)
 
-    def read(self, address: Address, now_s: float) -> GuessAllowance:
+    def read(self, address: Address, now_ns: int) -> GuessAllowance:
         """What the network of `address` has left. Changes nothing."""
         network = guess_network(address)
-        owed_s = max(0.0, self._forgotten_at_s.get(network, now_s) - now_s)
-        # A rounding error must not cost a failure that charge_failure would take.
-        return GuessAllowance(network, int((self._window_s - owed_s) / self._interval_s + 1e-9))
+        owed_ns = max(0, self._forgotten_at_ns.get(network, now_ns) - now_ns)
+        return GuessAllowance(network, max(0, self._rate.burst - -(-owed_ns // self._rate.interval_ns)))
 
-    def charge_failure(self, allowance: GuessAllowance, now_s: float) -> None:
+    def charge_failure(self, allowance: GuessAllowance, now_ns: int) -> None:
         """Count one failed credential. Raises RateLimited when the network has none left."""
         network = allowance.network
-        forgotten_at_s = max(self._forgotten_at_s.get(network, now_s), now_s) + self._interval_s
-        excess_s = forgotten_at_s - now_s - self._window_s
-        over = excess_s > self._interval_s * 1e-9
-        self._forgotten_at_s[network] = forgotten_at_s - self._interval_s if over else forgotten_at_s
-        self._forgotten_at_s.move_to_end(network)
-        if len(self._forgotten_at_s) > self._max_networks:
-            self._forgotten_at_s.popitem(last=False)
-        if over:
-            retry_after_s = min(excess_s, self._window_s)  # rounding may put it a step beyond
-            raise RateLimited("guessing", limit="failed credentials from your network", retry_after_s=retry_after_s)
+        decision = gcra(self._rate, self._forgotten_at_ns.get(network), now_ns)
+        if isinstance(decision, Conforming):
+            self._forgotten_at_ns[network] = decision.tat_ns
+        self._forgotten_at_ns.move_to_end(network)
+        if len(self._forgotten_at_ns) > self._max_networks:
+            self._forgotten_at_ns.popitem(last=False)
+        if isinstance(decision, TooSoon):
+            limit = "failed credentials from your network"
+            raise RateLimited("guessing", limit=limit, retry_after_s=decision.retry_after_ns / NS_PER_S)
 
 
 def guess_network(address: Address) -> Network:

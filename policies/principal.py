@@ -32,6 +32,10 @@ NO_DIGEST = bytes(DIGEST_BYTES)
 """Stands in for the digest of an unknown id. A match by chance (2**-256) would still be refused as unknown."""
 
 
+MAX_ROTATIONS = 1000
+"""More than one person rotates; a store that was tampered with may hold a circle."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """A proven caller, whatever proved it.
@@ -39,14 +43,16 @@ class Principal:
     `networks` is the credential's own list; it allows all when it has none. `key_id` is the id of an API key
     or a registered public key, empty for the others. `subject` and `issuer` are a JWT's `sub` and `iss`, or a
     client certificate's name, `other_names` the certificate's other ones. `issued_s` and `expires_s` (Unix seconds)
-    are the credential's: a running stream ends with it. `models` narrows the team's list, None leaves it. `successor_id` is not empty while
-    the key is being rotated out: its use is worth a flag in the log once the successor is in use.
+    are the credential's: a running stream ends with it. `models` narrows the team's list, None leaves it.
+    `successor_id` is not empty while the key is being rotated out: its use is worth a flag in the log once the
+    successor is in use. `first_key_id` is the key that this one goes back to by rotation, itself without one.
     Raises NotAuthorized for scopes that no one may hold together.
     """
 
     kind: Kind
     team: str
     key_id: str = ""
+    first_key_id: str = ""
     owner: str = ""
     scopes: frozenset[str]
     networks: Networks
@@ -64,9 +70,9 @@ class Principal:
 
     @property
     def limit_name(self) -> str:
-        """What this caller's own limits are counted under: the same for each of its credentials' uses."""
+        """What this caller's own limits are counted under: rotation renews the secret, not the budget."""
         if self.key_id:
-            return f"key:{self.key_id}"
+            return f"key:{self.first_key_id or self.key_id}"
         # The length keeps `a` + `bc` from being `ab` + `c`.
         text = f"{self.kind} {len(self.issuer)} {self.issuer} {self.subject}"
         return f"{self.kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
@@ -94,6 +100,7 @@ def verify_api_key(
         kind="api_key",
         team=record.team,
         key_id=record.id,
+        first_key_id=_first_of(record, lookup),
         owner=record.owner,
         scopes=record.scopes,
         networks=record.own_networks,
@@ -101,6 +108,17 @@ def verify_api_key(
         issued_s=record.created_s,
         expires_s=record.ends_s,
     )
+
+
+def _first_of(record: KeyRecord, lookup: Lookup) -> str:
+    """The id of the key that `record` goes back to by rotation; of a chain without end, its MAX_ROTATIONSth."""
+    first = record
+    for _ in range(MAX_ROTATIONS):
+        before = lookup(first.predecessor_id) if first.predecessor_id else None
+        if before is None:
+            break
+        first = before
+    return first.id
 
 
 def _read_form(credential: ApiKeyCredential) -> ApiKeyText:

@@ -121,7 +121,7 @@ class TestGate:
     def verify_by(self, **verifiers: Any) -> None:
         """Verify by these from now on, and by the others as before."""
         self.verifiers = dataclasses.replace(self.verifiers, **verifiers)
-        self.gate.identity = Identity(self.verifiers, Guessing(1000, 60.0), self.clock)
+        self.gate.identity = Identity(self.verifiers, Guessing(1000), self.clock)
 
     def take_policy(self, **changes: Any) -> None:
         """The policy with `changes`, in force from now on."""
@@ -165,7 +165,7 @@ class TestGate:
             dialects=dialects,
             body_limit_bytes=1024 * 1024,
             body_timeout_s=1.0,
-            identity=Identity(self.verifiers, Guessing(1000, 60.0), clock),
+            identity=Identity(self.verifiers, Guessing(1000), clock),
             store=MemoryStore(clock, self.budgets),
             grants=self.store.grants.of_team,
             catalogue=Catalogue(self.dispatcher.engines),

@@ -14,7 +14,11 @@ ELSEWHERE = ip_address("198.51.100.7")
 
 
 def fail(guessing: Guessing, now_s: float, address=HERE) -> None:
-    guessing.charge_failure(guessing.read(address, now_s), now_s)
+    guessing.charge_failure(guessing.read(address, ns(now_s)), ns(now_s))
+
+
+def ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 def test_networks():
@@ -23,7 +27,7 @@ def test_networks():
 
 
 def test_the_bound_is_reached_and_frees_again():
-    guessing = Guessing(limit=3, window_s=60)
+    guessing = Guessing(3)
     for _ in range(3):
         fail(guessing, 100.0)
     with pytest.raises(RateLimited) as refused:
@@ -36,7 +40,7 @@ def test_the_bound_is_reached_and_frees_again():
 
 
 def test_trying_on_does_not_move_the_time_to_come_back():
-    guessing = Guessing(limit=1, window_s=60)
+    guessing = Guessing(1)
     fail(guessing, 0.0)
     for now_s in (1.0, 2.0, 30.0):
         with pytest.raises(RateLimited) as refused:
@@ -46,7 +50,7 @@ def test_trying_on_does_not_move_the_time_to_come_back():
 
 
 def test_neighbours_share_and_others_do_not():
-    guessing = Guessing(limit=1, window_s=60)
+    guessing = Guessing(1)
     fail(guessing, 0.0)
     with pytest.raises(RateLimited):
         fail(guessing, 0.0, ip_address("192.0.2.200"))
@@ -54,55 +58,57 @@ def test_neighbours_share_and_others_do_not():
 
 
 def test_reading_tells_what_is_left_and_changes_nothing():
-    guessing = Guessing(limit=3, window_s=60)
-    assert [guessing.read(HERE, 0.0).failures_left for _ in range(5)] == [3] * 5
+    guessing = Guessing(3)
+    assert [guessing.read(HERE, ns(0.0)).failures_left for _ in range(5)] == [3] * 5
     fail(guessing, 0.0)
-    assert guessing.read(HERE, 0.0).failures_left == 2
-    assert guessing.read(HERE, 20.0).failures_left == 3
-    assert guessing.read(HERE, 1000.0).failures_left == 3
+    assert guessing.read(HERE, ns(0.0)).failures_left == 2
+    assert guessing.read(HERE, ns(20.0)).failures_left == 3
+    assert guessing.read(HERE, ns(1000.0)).failures_left == 3
 
 
 def test_memory_is_bounded_and_the_oldest_failure_goes_first():
-    guessing = Guessing(limit=1, window_s=60, max_networks=2)
+    guessing = Guessing(1, max_networks=2)
     fail(guessing, 0.0)
     fail(guessing, 0.0, ELSEWHERE)
     with pytest.raises(RateLimited):
         fail(guessing, 0.0)  # HERE failed last
     fail(guessing, 0.0, ip_address("203.0.113.1"))
-    assert guessing.read(HERE, 0.0).failures_left == 0
-    assert guessing.read(ELSEWHERE, 0.0).failures_left == 1
+    assert guessing.read(HERE, ns(0.0)).failures_left == 0
+    assert guessing.read(ELSEWHERE, ns(0.0)).failures_left == 1
 
 
-@pytest.mark.parametrize(("limit", "window_s", "networks"), [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1, float("nan"), 1)])
-def test_bounds_that_bound_nothing(limit, window_s, networks):
+@pytest.mark.parametrize(("per_minute", "networks"), [(0, 1), (-1, 1), (1, 0)])
+def test_bounds_that_bound_nothing(per_minute, networks):
     with pytest.raises(ValueError, match="above 0"):
-        Guessing(limit, window_s, networks)
+        Guessing(per_minute, networks)
 
 
-@given(st.integers(1, 50), st.floats(0.1, 1e4), st.lists(st.floats(0, 100), max_size=200), st.floats(0, 1e6))
-def test_never_more_than_the_bound_and_what_is_read_is_kept(limit, window_s, gaps_s, start_s):
-    guessing = Guessing(limit, window_s)
-    now_s = start_s
-    taken: list[float] = []
-    for gap_s in gaps_s:
-        now_s += gap_s * window_s / 1000
-        if guessing.read(HERE, now_s).failures_left:
-            fail(guessing, now_s)
-            taken.append(now_s)
+@given(st.integers(1, 50), st.lists(st.integers(0, 10_000_000_000), max_size=200), st.integers(0, 10**18))
+def test_never_more_than_the_bound_and_what_is_read_is_kept(per_minute, gaps_ns, now_ns):
+    guessing = Guessing(per_minute)
+    taken: list[int] = []
+    for gap_ns in gaps_ns:
+        now_ns += gap_ns
+        allowance = guessing.read(HERE, now_ns)
+        if allowance.failures_left:
+            guessing.charge_failure(allowance, now_ns)
+            taken.append(now_ns)
         else:
             with pytest.raises(RateLimited) as refused:
-                fail(guessing, now_s)
-            assert 0 < refused.value.retry_after_s <= window_s
-    for first_s in taken:
-        assert sum(first_s <= at_s <= first_s + window_s for at_s in taken) <= 2 * limit + 1
+                guessing.charge_failure(allowance, now_ns)
+            assert 0 < refused.value.retry_after_s <= 61
+    for first_ns in taken:
+        assert sum(first_ns <= at_ns <= first_ns + 60_000_000_000 for at_ns in taken) <= 2 * per_minute
 
 
 def test_another_bound_counts_from_now_on():
-    guessing = Guessing(2, 60.0)
-    address = HERE
-    guessing.charge_failure(guessing.read(address, 0.0), 0.0)
-    assert guessing.read(address, 0.0).failures_left == 1
+    guessing = Guessing(2)
+    fail(guessing, 0.0)
+    assert guessing.read(HERE, 0).failures_left == 1
     guessing.relimit(60)
-    assert guessing.read(address, 0.0).failures_left == 30
+    assert guessing.read(HERE, 0).failures_left == 30
+    guessing.relimit(1)
+    with pytest.raises(RateLimited):
+        fail(guessing, 0.0)
     with pytest.raises(ValueError, match="above 0"):
         guessing.relimit(0)

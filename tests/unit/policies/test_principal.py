@@ -1,6 +1,7 @@
 """Verifying a key: each refusal has its reason, none comes sooner than another, and nothing fails open."""
 
 import gc
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -175,3 +176,16 @@ def test_limits_are_counted_for_each_bearer_alone():
 
 def test_who_is_behind_a_credential():
     assert (bearer(subject="ada").actor, bearer(owner="anna").actor, bearer().actor) == ("ada", "anna", "")
+
+
+def test_a_rotated_key_counts_under_the_first_of_its_line():
+    ids = [f"{number:012d}" for number in range(4)]
+    line = [replace(RECORD, id=each, predecessor_id=before) for before, each in itertools.pairwise(ids)]
+    newest = replace(RECORD, predecessor_id=line[2].id)
+    principal = verify(KEY.text, newest, *line)
+    assert (principal.key_id, principal.limit_name) == (KEY.id, f"key:{line[0].id}")
+
+
+def test_a_circle_of_predecessors_ends():
+    circle = replace(RECORD, predecessor_id=RECORD.id)
+    assert verify(KEY.text, circle).limit_name == f"key:{KEY.id}"

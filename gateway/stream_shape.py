@@ -6,8 +6,8 @@ each token, which was enough to tell a conversation's topic (Whisper Leak, arXiv
 - `plain`: each event as it comes.
 - `padded`: every write has one of `WRITE_BYTES`, filled up with what clients pass over: a comment in server-sent
   events (they begin with a colon), blanks before the line end in lines of JSON. Larger events are cut.
-- `batched`: as padded, and text is held back until `BATCH_NS` are over since the last write, or enough is there; so
-  the number and the times of writes follow the clock more than the tokens.
+- `batched`: as padded, and text is held back until the first event that comes `BATCH_NS` or more after the last
+  write, or until enough is there; so the number and the times of writes follow the clock more than the tokens.
 
 With the chunk's frame a write is 1,024 or 4,096 bytes; the head of the answer gets one of these too (`HEAD_SIZES`).
 The chunk that ends the body and TLS's own goodbye make four sizes of records in all.

@@ -6,7 +6,8 @@ and the signature, each in base64 with a colon between, as Authorization. It sig
 adds no other query; the path has no prefix of a proxy. Ollama's own server never checks it.
 
 The checks, in this order; all causes are one 401 to the caller:
- (a) the blob is an ssh-ed25519 key, the signature 64 bytes, the query `ts` and nothing else   malformed
+ (a) the blob is an ssh-ed25519 key that only its owner can sign for, the signature 64 bytes,
+     the query `ts` and nothing else                                                           malformed
  (b) `ts` is within 60 s of now, either way                                                    out_of_window
  (c) look-up of the key; Ed25519 over the signed bytes with the key as shown          unknown, wrong_signature
  (d) the record's state now                                                                    revoked, expired
@@ -34,7 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from policies.credential import SignedCredential
 from policies.errors import NotAuthenticated, PolicyUnavailable
 from policies.principal import Principal
-from policies.public_key import PublicKeyRecord, key_bytes
+from policies.public_key import PublicKeyRecord, has_small_order, key_bytes
 
 WINDOW_S = 60
 """How far a client's clock may be off, and so how long a signature is worth anything."""
@@ -123,7 +124,7 @@ def _read_form(credential: SignedCredential) -> bytes:
         raise NotAuthenticated("malformed", presented=True) from None
     # What the client would have signed: another query, or two of them, was never covered by a signature of its.
     whole = credential.signed.endswith(b"?ts=%d" % credential.ts_s) and credential.signed.count(b"?") == 1
-    if not whole or len(credential.signature) != SIGNATURE_BYTES:
+    if not whole or len(credential.signature) != SIGNATURE_BYTES or has_small_order(key):
         raise NotAuthenticated("malformed", presented=True)
     return key
 

@@ -3,6 +3,7 @@
 Rules for the text (a line of `id_ed25519.pub`, RFC 4253 section 6.6 and RFC 8709):
 - `ssh-ed25519 BASE64 [comment]`; the blob in it names the same type and holds 32 bytes, nothing before or after.
 - A private key, an option before the type, or another type is refused with a sentence that says so.
+- So is a key of small order (`SMALL_ORDER`): no private half belongs to it, and anybody can sign for it.
 
 The state's rules are those of `key_record`: revoked for ever, expired from its end on, else active. Whether
 a caller holds the private half is decided in `ollama_signature`.
@@ -20,6 +21,22 @@ TYPE = b"ssh-ed25519"
 KEY_BYTES = 32
 BLOB_HEAD = len(TYPE).to_bytes(4, "big") + TYPE + KEY_BYTES.to_bytes(4, "big")
 """How every blob begins: the length and name of the type, the length of the key (RFC 4251 section 5)."""
+SIGN_BIT = 0x80
+SMALL_ORDER = frozenset(
+    map(
+        bytes.fromhex,
+        (
+            "00" * 32,
+            "01" + "00" * 31,
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ec" + "ff" * 30 + "7f",
+            "ed" + "ff" * 30 + "7f",
+            "ee" + "ff" * 30 + "7f",
+        ),
+    )
+)
+"""The points of edwards25519 whose order divides 8, their sign bit cleared: libsodium's list. OpenSSL takes them."""
 ID_HEAD = "ssh-"
 
 
@@ -73,7 +90,8 @@ def read_public_key(text: str) -> bytes:
         blob = binascii.a2b_base64(words[1], strict_mode=True)
     except (binascii.Error, ValueError):
         raise ValueError("the second word of the public key is not base64") from None
-    key_bytes(blob)
+    if has_small_order(key_bytes(blob)):
+        raise ValueError("this is a key for which anybody can sign: whoever gave it to you made it for that")
     return blob
 
 
@@ -82,6 +100,11 @@ def key_bytes(blob: bytes) -> bytes:
     if len(blob) != len(BLOB_HEAD) + KEY_BYTES or not blob.startswith(BLOB_HEAD):
         raise ValueError("not an ssh-ed25519 public key")
     return blob[len(BLOB_HEAD) :]
+
+
+def has_small_order(key: bytes) -> bool:
+    """Whether anybody can sign for the 32 bytes of `key`."""
+    return key[:-1] + bytes([key[-1] & ~SIGN_BIT]) in SMALL_ORDER
 
 
 def public_key_id(blob: bytes) -> str:

@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from msgspec import Struct
 
+from policies.public_key import KEY_BYTES, has_small_order
+
 MAX_SIGNATURE_BYTES = 16 * 1024
 """An RSA signature of 16,384 bits with its key is 6 KiB in its armour."""
 MIN_RSA_BITS = 2048
@@ -116,6 +118,8 @@ def _read_key(key_type: str, encoded: str) -> tuple[bytes, Any]:
         key = load_ssh_public_key(f"{key_type} {encoded}".encode("ascii"))
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError(f"holds no {key_type} key that can be read: copy the line of the .pub file") from None
+    if key_type == "ssh-ed25519" and has_small_order(blob[-KEY_BYTES:]):
+        raise ValueError("is a key for which anybody can sign: whoever gave it to you made it for that")
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         raise ValueError(f"is an RSA key of {key.key_size} bits: at least {MIN_RSA_BITS} are needed")
     return blob, key

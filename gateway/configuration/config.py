@@ -13,6 +13,7 @@ from gateway.configuration.config_checks import config_misfits, policy_misfits
 from gateway.configuration.config_faults import Misfits, fit
 from gateway.configuration.settings import Config
 from gateway.configuration.yaml_tree import Misfit, Tree, YamlFault, read_tree
+from gateway.homes.plain_file import open_plain
 from policies.policy import Policy
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def policy_hash(data: bytes) -> str:
 def read_file(path: Path) -> bytes:
     """A file's bytes, at most `MAX_FILE_BYTES`. Raises ConfigFaults with one line that says what to do."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise ConfigFaults(f"{path}: is not there: restore it, or name another file") from None

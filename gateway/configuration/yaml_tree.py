@@ -15,6 +15,13 @@ from msgspec import Struct
 
 MAX_DEPTH = 32
 MAX_VALUES = 20_000
+MAX_NODES = 2 * MAX_VALUES + 1
+"""Each value has one key at the most. A megabyte of small values would be read for ten seconds before it is counted."""
+MAX_BITS = 64
+"""Of a whole number; a longer one could not even be told in a fault (Python prints 4,300 digits)."""
+TOO_MANY = f"more than {MAX_VALUES} values once its aliases are followed"
+UNREADABLE = (yaml.MarkedYAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
+"""What the safe loader raises for a text that does not fit its tag, such as `!!int ''`."""
 Path = tuple[str | int, ...]
 
 
@@ -74,11 +81,15 @@ class _Loader(yaml.SafeLoader):
             line = text.count("\n", 0, fault.position) + 1
             raise YamlFault(line, "not valid YAML: a character that may not stand in it") from None
         self._depth = 0
+        self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise YamlFault(self.line + 1, f"nested deeper than {MAX_DEPTH} levels")
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise YamlFault(self.line + 1, TOO_MANY)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -100,7 +111,7 @@ class _Reader:
         self.lines.setdefault(path, line)
         self._values += 1
         if self._values > MAX_VALUES or node in self._open:
-            raise YamlFault(line, f"more than {MAX_VALUES} values once its aliases are followed")
+            raise YamlFault(line, TOO_MANY)
         self._open.append(node)
         try:
             return self._read(node, path)
@@ -135,10 +146,13 @@ class _Reader:
         """Text, number, truth or nothing; a date or a binary stays the text it is written as."""
         try:
             value = self._loader.construct_object(node)
-        except (yaml.MarkedYAMLError, ValueError):
+        except UNREADABLE:
             self.misfits.append(Misfit(path, "cannot be read as a value"))
             return None
         if isinstance(value, float) and not math.isfinite(value):
             self.misfits.append(Misfit(path, "must be a finite number"))
+            return None
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            self.misfits.append(Misfit(path, f"must be a number of at most {MAX_BITS} bits"))
             return None
         return value if value is None or isinstance(value, str | int | float) else str(node.value)

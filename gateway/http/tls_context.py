@@ -151,7 +151,7 @@ def demand_readable(path: Path, what: str) -> None:
     remedy = f"run 'corral init', or correct tls.{what} in config.yaml"
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for who writes into it
-            raise TlsFault(f"TLS {what} {path} is not a file: {remedy}")
+            raise TlsFault(f"TLS {what} {path} cannot be read (not a file): {remedy}")
         path.open("rb").close()
     except FileNotFoundError:
         raise TlsFault(f"TLS {what} {path} is missing: {remedy}") from None

@@ -28,11 +28,13 @@ CREATE TABLE keys (
 COLUMNS = tuple(field.name for field in fields(KeyRecord) if field.init)
 _SETS = {"scopes", "networks"}
 
+# A gateway that has not yet heard of a revocation must not undo it with a change of its own.
 # Only names of columns, all of them from the class above, are ever put into a statement; values are bound.
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM keys"  # noqa: S608
 UPSERT = (
     f"INSERT INTO keys ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "  # noqa: S608
-    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name != 'id')}"
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name != 'id')} "
+    "WHERE revoked_s IS NULL OR excluded.revoked_s IS NOT NULL"
 )
 TOUCH = "UPDATE keys SET last_used_s = :last_used_s, last_ip = :last_ip WHERE id = :id"
 

@@ -26,7 +26,9 @@ class Table(Generic[R]):
     """
 
     def __init__(self, name: str, kind: type[R], columns: str, identity: tuple[str, ...], newer: str) -> None:
-        """`columns` is the table's definition. A record of the same `identity` replaces the row where `newer` says."""
+        """`columns` is the table's definition. A record of the same `identity` replaces the row where `newer` says: one
+        who has not yet heard that something has ended must not bring it back.
+        """
         self.create = f"CREATE TABLE {name} ({columns}) STRICT, WITHOUT ROWID"
         self._kind: Callable[..., R] = kind
         self._names = tuple(field.name for field in fields(kind) if field.init)
@@ -86,7 +88,7 @@ GRANTS = Table(
     'id TEXT PRIMARY KEY, team TEXT NOT NULL, "limit" TEXT NOT NULL, value INTEGER NOT NULL, until_s REAL NOT NULL,'
     ' made_s REAL NOT NULL, "by" TEXT NOT NULL, reason TEXT NOT NULL, ended_s REAL',
     ("id",),
-    "1",
+    "ended_s IS NULL OR excluded.ended_s IS NOT NULL",
 )
 PUBLIC_KEYS = Table(
     "public_keys",
@@ -96,7 +98,7 @@ PUBLIC_KEYS = Table(
     " created_s REAL NOT NULL, created_by TEXT NOT NULL, expires_s REAL,"
     " revoked_s REAL, revoked_by TEXT NOT NULL, revoked_reason TEXT NOT NULL",
     ("id",),
-    "1",
+    "revoked_s IS NULL OR excluded.revoked_s IS NOT NULL",
 )
 TABLES: Sequence[Table[Any]] = (REVOCATIONS, LOCKDOWNS, GRANTS, PUBLIC_KEYS)
 UNLOCK = "DELETE FROM lockdowns WHERE team = :team"

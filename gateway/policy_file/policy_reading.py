@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import os
 import signal
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -63,8 +62,6 @@ class PolicyFile:
         """What stands there now, in one piece. Raises ConfigFaults."""
         for _ in range(MAX_READS):
             before = self.states()
-            if before[0] is not None and not stat.S_ISREG(before[0][0]):
-                raise ConfigFaults(f"{self.path}: is not a file: put the policy there")
             data = read_file(self.path)
             signatures = tuple(_read_signatures(self._signature_paths()))
             if self.states() == before:
@@ -151,6 +148,7 @@ def find_writers(path: Path) -> Writers:
 def _read_signatures(paths: tuple[Path, ...]) -> Iterator[bytes]:
     """The files' bytes; one that cannot be read, is no file or is too long, is no signature."""
     for path in paths:
-        with contextlib.suppress(OSError):
-            if path.is_file() and path.stat().st_size <= MAX_SIGNATURE_BYTES:
-                yield path.read_bytes()
+        with contextlib.suppress(ConfigFaults):
+            data = read_file(path)
+            if len(data) <= MAX_SIGNATURE_BYTES:
+                yield data

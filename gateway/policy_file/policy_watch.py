@@ -84,7 +84,7 @@ class PolicyWatch:
 
     def shown(self) -> dict[str, str]:
         """For people: the hash and author of the policy in force, since when, and why the file is another one."""
-        since = datetime.fromtimestamp(self.since_us / 1e6, UTC).isoformat(timespec="milliseconds")
+        since = datetime.fromtimestamp(self.since_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {"hash": self.in_force.hash, "author": self.in_force.author, "since": since, "refusal": self.refusal}
 
     async def run(self) -> None:
@@ -151,6 +151,8 @@ class PolicyWatch:
             "signatures": len(written.signatures),
             **diff_details(diff_policies(old.policy, new.policy), warnings),
         }
+        if new.author != UNKNOWN_AUTHOR:
+            details["signers"] = new.author  # an actor's name is cut; these are not
         change = Change(object="policy", before_hash=old.hash, after_hash=new.hash, details=details)
         decision = Decision(effect="allow", policy_hash=old.hash)
         stamp = parts.stamp()

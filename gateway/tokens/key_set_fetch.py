@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from gateway.homes.plain_file import open_plain
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
 from policies.discovery import key_set_url
 from policies.issuer import Issuer
@@ -61,7 +62,7 @@ class FileFetch:
         """Nothing is open."""
 
     def _read_if_changed(self) -> None:
-        with self._path.open("rb") as file:
+        with open_plain(self._path) as file:
             status = os.fstat(file.fileno())
             found = (status.st_ino, status.st_size, status.st_mtime_ns)
             if found == self._read_as:
@@ -121,9 +122,12 @@ class UrlFetch:
         """The client for `origin`: its connection stays, so that a refresh needs no handshake."""
         client = self._clients.get(origin)
         if client is None:
-            client = Outbound(
-                origin, ca_file=self._ca_file, api_key="", connect_timeout_s=FETCH_S, idle_timeout_s=FETCH_S
-            )
+            try:
+                client = Outbound(
+                    origin, ca_file=self._ca_file, api_key="", connect_timeout_s=FETCH_S, idle_timeout_s=FETCH_S
+                )
+            except OSError as fault:  # the bundle's: nothing is sent yet
+                raise KeySetFault(f"{self._ca_file or 'the system authorities'}: {fault.strerror or fault}") from None
             self._clients[origin] = client
         return client
 

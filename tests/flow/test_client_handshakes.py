@@ -62,7 +62,7 @@ async def test_one_without_a_usage_is_found_out_after_the_handshake(tmp_path):
 
 async def test_a_list_that_is_overdue_lets_nobody_in_and_says_so(tmp_path):
     site = Site(tmp_path)
-    site.authority.revoke(days=(-3, -1))
+    site.authority.revoke(days=(-1, -0.5))
     site.tls.look(site.now_s)
     assert "tls.expiring" in site.notes
     async with listening(site) as (_, port):

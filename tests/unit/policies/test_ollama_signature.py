@@ -10,7 +10,7 @@ from policies import ollama_signature
 from policies.credential import Presented, SignedCredential, read_credential
 from policies.errors import NotAuthenticated, PolicyUnavailable
 from policies.ollama_signature import MAX_USES, REPEAT_S, WINDOW_S, Replays, verify_signature
-from policies.public_key import PublicKeyRecord, public_key_id
+from policies.public_key import BLOB_HEAD, PublicKeyRecord, public_key_id
 from tests.ollama_client import OllamaClient
 
 NOW_S = 1_800_000_000.7
@@ -107,6 +107,13 @@ def test_the_state_is_told_only_to_the_holder(changes, expected):
 def test_bytes_that_are_no_point_on_the_curve_are_a_wrong_signature():
     blob = ANNA.blob[:-32] + b"\xff" * 32
     assert reason(replace(signed(), public_key=blob), record(ANNA, blob=blob)) == "wrong_signature"
+
+
+def test_a_key_of_small_order_lets_nobody_in_though_it_is_registered():
+    """Its signature holds over any message; a store of an older version could hold one."""
+    neutral = b"\x01" + bytes(31)
+    shown = replace(signed(), public_key=BLOB_HEAD + neutral, signature=neutral + bytes(32))
+    assert reason(shown, record(ANNA, blob=BLOB_HEAD + neutral)) == "malformed"
 
 
 def test_an_unknown_key_and_a_bad_signature_make_the_same_calls(monkeypatch):

@@ -4,13 +4,15 @@ import base64
 import contextlib
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.public_key import (
     BLOB_HEAD,
+    SIGN_BIT,
+    SMALL_ORDER,
     PublicKeyRecord,
     fingerprint,
     key_bytes,
@@ -70,6 +72,7 @@ def test_the_fingerprint_is_that_of_ssh_keygen():
 
 def test_a_key_is_active_until_it_ends_or_is_revoked():
     assert [record().state(NOW_S), record().state(NOW_S + 10)] == ["active", "expired"]
+    assert record().ends_s == NOW_S + 10
     assert record(expires_s=None).state(NOW_S * 2) == "active"
     assert record(revoked_s=NOW_S).state(NOW_S + 20) == "revoked"
 
@@ -83,3 +86,15 @@ def test_its_networks_are_its_own():
 def test_an_impossible_record_is_none(changes):
     with pytest.raises(ValueError, match=r"."):
         record(**changes)
+
+
+@pytest.mark.parametrize("sign", [0, SIGN_BIT])
+@pytest.mark.parametrize("point", sorted(SMALL_ORDER), ids=bytes.hex)
+def test_a_key_that_anybody_can_sign_for_is_refused(point, sign):
+    """For the neutral point the signature (that point, 0) holds over any message at all."""
+    key = point[:-1] + bytes([point[-1] | sign])
+    with pytest.raises(ValueError, match="anybody can sign"):
+        read_public_key(f"ssh-ed25519 {base64.b64encode(BLOB_HEAD + key).decode()} mallory")
+    neutral = b"\x01" + bytes(31)
+    if key == neutral:
+        Ed25519PublicKey.from_public_bytes(key).verify(neutral + bytes(32), b"GET,/api/tags?ts=1")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.public_key import BLOB_HEAD
 from policies.ssh_signature import MAX_SIGNATURE_BYTES, find_signers, read_signer
 from tests.ssh_people import NAMESPACE, Person, needs_ssh_keygen
 
@@ -221,6 +222,12 @@ def test_what_is_no_signer_is_said(text: str, says: str):
 def test_a_key_of_another_type_than_it_says_is_refused(anna: Person):
     with pytest.raises(ValueError, match="holds no ssh-rsa key"):
         read_signer(anna.public.replace("ssh-ed25519", "ssh-rsa"))
+
+
+def test_a_key_that_anybody_can_sign_for_is_no_signers():
+    neutral = base64.b64encode(BLOB_HEAD + b"\x01" + bytes(31)).decode()
+    with pytest.raises(ValueError, match="anybody can sign"):
+        read_signer(f"ssh-ed25519 {neutral} mallory")
 
 
 def test_a_short_rsa_key_is_refused(tmp_path: Path):

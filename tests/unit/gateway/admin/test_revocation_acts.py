@@ -4,6 +4,7 @@ import pytest
 
 from gateway.admin.act import ActRefused
 from gateway.keys.key_store import KeyStore
+from gateway.keys.pepper import UnfitPepper
 from policies.errors import AuditUnavailable, PolicyUnavailable
 from policies.revocation import ALL_TEAMS
 from tests.ollama_client import OllamaClient
@@ -137,3 +138,19 @@ async def test_a_team_that_nobody_knows_is_not_locked_and_one_that_left_can_be_l
     await desk.do("lockdown", team="blue")
     desk.policy = type(desk.policy)(teams={})
     assert (await desk.do("lockdown", team="blue", lift=True))["locked"] is False
+
+
+async def test_without_a_pepper_a_lockdown_begins_and_no_key_is_made(desk):
+    blue, _, _ = await three_keys(desk)
+
+    def gone() -> dict[int, bytes]:
+        raise UnfitPepper("pepper file /p cannot be read: restore it")
+
+    desk.peppers = gone
+    for act, values in (("keys.create", {"team": "blue"}), ("keys.rotate", {"id": blue})):
+        fault = await desk.refused(act, **values)
+        assert (fault.reason, str(fault)) == ("pepper_unfit", "pepper file /p cannot be read: restore it")
+    await desk.do("lockdown", reason="incident")
+    await desk.do("revoke", team="blue", reason="incident")
+    assert set(desk.keys.revocations.current.lockdowns) == {ALL_TEAMS}
+    assert (await states(desk))[blue] == "revoked"

@@ -170,7 +170,7 @@ def test_a_pipe_in_a_files_place_keeps_nobody_waiting(watched, name):
     path.unlink()
     os.mkfifo(path)
     tls.look(watched.now_s)
-    assert f"{path} is not a file" in str(watched.notes[0][1]["cause"])
+    assert f"{path} cannot be read (not a file)" in str(watched.notes[0][1]["cause"])
 
 
 def test_a_new_revocation_list_reaches_certificates_of_open_connections(watched):

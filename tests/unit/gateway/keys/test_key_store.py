@@ -134,6 +134,21 @@ def test_a_change_planned_before_a_revocation_elsewhere_does_not_undo_it_on_disk
     again.close()
 
 
+def test_a_change_by_one_who_has_not_heard_of_a_revocation_does_not_undo_it_on_disk(store, path):
+    kept, lost = record(1), record(2)
+    store.save(kept, lost)
+    other = KeyStore.open(path)
+    store.save(replace(lost, revoked_s=NOW_S, revoked_by="anna"))
+    other.save(replace(lost, review_s=NOW_S), replace(kept, review_s=NOW_S))
+    other.refresh()
+    assert (other.get(lost.id).state(NOW_S), other.get(kept.id).review_s) == ("revoked", NOW_S)
+    other.close()
+    again = KeyStore.open(path)
+    assert (again.get(lost.id).revoked_s, again.get(lost.id).revoked_by) == (NOW_S, "anna")
+    assert again.get(kept.id).review_s == NOW_S
+    again.close()
+
+
 def test_subscribers_hear_each_revocation_once(store):
     heard: list[str] = []
     store.subscribe(heard.append)

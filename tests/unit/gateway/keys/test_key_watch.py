@@ -11,6 +11,7 @@ from policies.key_expiry import KeyEnd
 from policies.key_record import DAY_S, KeyRecord, new_record
 from policies.networks import Networks, read_address
 from policies.principal import Principal
+from policies.public_key import BLOB_HEAD, KEY_BYTES, PublicKeyRecord, public_key_id
 from tests.fakes import ManualClock
 
 HERE = read_address("203.0.113.9")
@@ -132,3 +133,15 @@ def test_ends_within_30_days_are_for_the_metrics(watched):
     near = watched.add(1, expires_s=watched.now_s + 30 * DAY_S)
     watched.add(2, expires_s=watched.now_s + 31 * DAY_S)
     assert watched.watch.ends() == (KeyEnd(near.id, "blue", 30 * DAY_S),)
+
+
+def test_active_keys_are_counted_by_team_registered_ones_too(watched):
+    watched.add(1)
+    watched.add(2, team="red", revoked_s=watched.now_s)
+    watched.add(3, team="red", expires_s=watched.now_s)
+    blob = BLOB_HEAD + bytes(KEY_BYTES)
+    public = PublicKeyRecord(
+        id=public_key_id(blob), blob=blob, team="red", scopes=frozenset({"models"}), created_s=1.0, expires_s=None
+    )
+    watched.keys.public_keys.save(public)
+    assert watched.watch.active_by_team() == {"blue": 1, "red": 1}

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,19 @@ def test_a_record_comes_back_as_it_went(database, table, record):
 @pytest.mark.parametrize("table", TABLES)
 def test_values_are_bound(table):
     assert not re.search(r"['{}%]", table.upsert + table.select + UNLOCK)
+
+
+@pytest.mark.parametrize(
+    ("table", "record", "ended"),
+    [(GRANTS, GRANT, {"ended_s": 6.0}), (PUBLIC_KEYS, PUBLIC_KEY, {"revoked_s": 6.0, "revoked_by": "anna"})],
+)
+def test_what_has_ended_does_not_come_back(database, table, record, ended):
+    for each in (record, replace(record, **ended), record):
+        database.execute(table.upsert, table.row(each))
+    assert table.read(database) == (replace(record, **ended),)
+    (name,) = [each for each in ended if each.endswith("_s")]
+    database.execute(table.upsert, table.row(replace(record, **ended | {name: 5.5})))
+    assert getattr(table.read(database)[0], name) == 5.5
 
 
 def test_the_later_revocation_and_the_first_lockdown_stay(database):

@@ -101,7 +101,7 @@ async def test_a_change_is_recorded_and_then_taken(watched: Watched):
     assert shown == {
         "hash": policy_hash(NEW),
         "author": "author unknown",
-        "since": "2023-11-14T22:13:20.000+00:00",
+        "since": "2023-11-14T22:13:20Z",
         "refusal": "",
     }
 
@@ -290,6 +290,7 @@ async def test_a_policy_waits_for_its_signatures(tmp_path: Path):
     assert watched.log.events() == ["policy.refused", "policy.changed"]
     assert watched.log.entries[1]["actor"] == {"kind": "operator", "name": "anna, ben", "method": "ssh_signature"}
     assert watched.taken[0].author == "anna, ben"
+    assert watched.details()["signers"] == "anna, ben"
 
 
 @needs_ssh_keygen

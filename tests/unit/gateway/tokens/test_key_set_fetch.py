@@ -154,7 +154,7 @@ async def test_a_server_that_is_away() -> None:
 async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
     fetch = open_fetch(issuer(jwks_url="https://127.0.0.1:1/keys", ca_file="ca.pem"), tmp_path)
     assert isinstance(fetch, UrlFetch)
-    assert "could not be asked" in await fault(fetch)
+    assert await fault(fetch) == f"{tmp_path / 'ca.pem'}: No such file or directory"
     await fetch.close()
 
 

@@ -7,7 +7,6 @@ cut, records are written, and only then the log closes.
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -48,6 +47,7 @@ from gateway.policy_file.kept_policy import KeptPolicy
 from gateway.policy_file.policy_reading import PolicyFile
 from gateway.policy_file.policy_watch import PolicyWatch, WatchParts
 from gateway.policy_in_force import PolicyInForce
+from gateway.readiness import Facts, Lack, lacks
 from gateway.request_audit import RequestAudit
 from gateway.route_tables import route_tables
 from gateway.running import Running
@@ -63,7 +63,6 @@ from policies.principal import Principal
 
 log = structlog.get_logger("corral.gateway")
 
-GUESSING_WINDOW_S = 60.0
 CUT_GRACE_S = 3.0
 """What cut streams get to send their last words."""
 
@@ -126,14 +125,16 @@ class App:
         self._tokens.start()
         if self._sharing is not None:
             await self._sharing.hear()
-            self._go(self._sharing.run())
+            self._go("shared keys", self._sharing.run())
         for name, listening in self._setting.sockets.items():
             listener = make_listener(name, listening, settings_of(self._setting, name), self.gate, self._tls)
             listener.start()
             self._listeners[name] = listener
         await self._admin_socket.start()
-        for work in (self._housekeeping().run(), self._policy_watch.run(), self._back_door.run()):
-            self._go(work)
+        self._go("housekeeping", self._housekeeping().run())
+        self._go("policy watch", self._policy_watch.run())
+        if self._setting.config.back_door.enabled:
+            self._go("back door watch", self._back_door.run())
 
     def take_policy(self, new: PolicyInForce) -> None:
         """Swap the policy whole: a request that began keeps the one it took, the next one takes `new`."""
@@ -171,22 +172,37 @@ class App:
         await self._note("gateway.stopped", {})
 
     def ready(self) -> bool:
-        """True while new requests are welcome, can be served, and can be recorded."""
-        keeping = bool(self._tasks) and not any(task.done() for task in self._tasks)
-        counting = self._shared is None or self._shared.keeping
-        serving = counting and self._tokens.ready() and self.dispatcher.ready()
-        return keeping and not self._draining and self._audit_log.available and serving
+        """True while new requests are welcome, can be decided, served and recorded: `gateway.readiness` decides."""
+        return not self._lacks()
 
-    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+    def _lacks(self) -> tuple[Lack, ...]:
+        """What this process needs to be ready and has not."""
+        works = {task.get_name(): not task.done() for task in self._tasks} | {"key sets": self._tokens.keeping}
+        if self._shared is not None:
+            works["shared limits"] = self._shared.keeping
+        return lacks(
+            Facts(
+                started=bool(self._tasks),
+                draining=self._draining,
+                recording=self._audit_log.available,
+                serving=self.dispatcher.ready(),
+                unkept=tuple(name for name, kept in works.items() if not kept),
+                keyless=self._tokens.keyless(),
+                stale=self._copy.stale(),
+                store_away=self._shared.refuses if self._shared is not None else "",
+            )
+        )
+
+    def _go(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` until the end; should it end before, the gateway is no longer ready."""
-        self._tasks.append(asyncio.create_task(work))
+        self._tasks.append(asyncio.create_task(work, name=name))
 
     # ---- parts
 
     def _make_gate(self) -> Gate:
         setting = self._setting
         dialects: dict[str, Dialect] = {each.name: each for each in (ollama.DIALECT, openai.DIALECT)}
-        guessing = Guessing(setting.in_force.policy.failed_credentials_per_minute, GUESSING_WINDOW_S)
+        guessing = Guessing(setting.in_force.policy.failed_credentials_per_minute)
         return Gate(
             clock=self._clock,
             in_force=setting.in_force,
@@ -252,17 +268,12 @@ class App:
             record=self._audit_log.record,
             take=self.take_policy,
             keep=KeptPolicy(setting.home.run).keep,
-            live_keys=self._live_keys,
+            live_keys=self._key_watch.active_by_team,
             refused=self.metrics.policy_refused,
         )
         return PolicyWatch(PolicyFile(setting.policy_file, setting.config.policy.signers), setting.in_force, parts)
 
     # ---- what parts call back
-
-    def _live_keys(self) -> dict[str, int]:
-        """How many active keys each team has."""
-        now_s = self._clock.unix_ns() / 1e9
-        return Counter(record.team for record in self._keys.records() if record.state(now_s) == "active")
 
     def _accepted(self, principal: Principal, client: Address) -> None:
         """A key was used: note it, and delete the file that held the first one."""
@@ -299,7 +310,8 @@ class App:
             audit_log=self._audit_log,
             policy_watch=self._policy_watch,
             back_door=self._back_door,
-            ready=self.ready,
+            lacks=self._lacks,
+            store=self._shared.state if self._shared is not None else lambda: None,
         )
         return await acts.perform(name, arguments, actor)
 

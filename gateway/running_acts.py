@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import to_builtins
+
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.admin_acts import ACTS
 from gateway.audit.audit_log import AuditLog, stamp_now
@@ -13,13 +15,18 @@ from gateway.gate import Gate
 from gateway.homes.home import Home
 from gateway.keys.key_store import KeyStore
 from gateway.keys.pepper import load_peppers
+from gateway.limits.fallback_store import StoreState
 from gateway.policy_file.policy_watch import PolicyWatch
+from gateway.readiness import Lack
 from policies.audit_record import Actor
+
+LOOK_S = 20.0
+"""For a look at the back doors: less than the admin command waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningActs:
-    """What the acts need; `ready` answers as the health route does."""
+    """What the acts need; `lacks` says why the process is not ready, `store` how a shared store is."""
 
     home: Home
     keys: KeyStore
@@ -27,37 +34,45 @@ class RunningActs:
     audit_log: AuditLog
     policy_watch: PolicyWatch
     back_door: BackDoorWatch
-    ready: Callable[[], bool]
+    lacks: Callable[[], tuple[Lack, ...]]
+    store: Callable[[], StoreState | None]
 
     async def perform(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         """Do the act `name` for `actor`. Raises what `perform_one_of` raises."""
+        looked = name != "back_door" or await self.back_door.look_anew(LOOK_S)  # before, as changes wait for acts
         context = ActContext(
             keys=self.keys,
             policy=self.gate.in_force.policy,
-            peppers=load_peppers(self.home.pepper),
+            peppers=lambda: load_peppers(self.home.pepper),
             random_bytes=secrets.token_bytes,
             stamp=stamp_now(),
             actor=actor,
             record=self.audit_log.record,
             policy_hash=self.gate.in_force.hash,
         )
-        own = {"status": Act(self._status), "policy": Act(self._policy), "back_door": Act(self._back_door)}
+        own = {
+            "status": Act(self._status),
+            "policy": Act(self._policy),
+            "back_door": Act(self._back_door(looked=looked)),
+        }
         return await perform_one_of({**ACTS, **own}, name, arguments, context)
 
     def _status(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
-        dispatcher = self.gate.dispatcher
+        dispatcher, lacking = self.gate.dispatcher, self.lacks()
         targets = [
             {"target": each.id, "slots": each.slots, "running": each.running, "ready": each.ready}
             for each in dispatcher.targets()
         ]
         return Outcome(
             result={
-                "ready": self.ready(),
+                "ready": not lacking,
+                "lacks": to_builtins(lacking),
                 "models": [card.name for card in self.gate.catalogue.cards()],
                 "targets": targets,
                 "waiting": dispatcher.waiting(),
                 "running": self.gate.running.count(),
                 "audit": self.audit_log.available,
+                "store": to_builtins(self.store()),
                 "policy": self.policy_watch.shown(),
                 "lockdowns": sorted(self.keys.revocations.current.lockdowns),
             }
@@ -66,5 +81,5 @@ class RunningActs:
     def _policy(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
         return Outcome(result=self.policy_watch.shown())
 
-    def _back_door(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
-        return Outcome(result=self.back_door.shown())
+    def _back_door(self, *, looked: bool) -> Callable[[dict[str, Any], ActContext], Outcome]:
+        return lambda _arguments, _context: Outcome(result=self.back_door.shown() | {"complete": looked})

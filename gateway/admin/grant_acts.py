@@ -13,6 +13,7 @@ from gateway.keys.key_views import show_time
 from policies.audit_record import Change
 from policies.key_record import DAY_S
 from policies.limit_grant import LimitGrant
+from policies.policy import Limits, Team
 
 LONGEST_S = 366 * DAY_S
 """What shall hold longer than a year is no exception and belongs into policy.yaml."""
@@ -42,6 +43,7 @@ def add_grant(arguments: Json, context: ActContext) -> Outcome:
         )
     except ValueError as fault:
         raise ActRefused("bad_argument", str(fault)) from fault
+    _require_effect(grant, context.policy.teams[grant.team])
     return Outcome(
         result=_view(grant, context.now_s),
         notes=(("grant.made", _told(grant, asked.reason, asked.ticket)),),
@@ -71,6 +73,26 @@ def end_grant(arguments: Json, context: ActContext) -> Outcome:
         notes=(("grant.withdrawn", _told(ended, asked.reason, asked.ticket)),),
         then=(partial(context.keys.grants.save, ended),),
     )
+
+
+def _require_effect(grant: LimitGrant, team: Team) -> None:
+    """Raises ActRefused for a grant that raises nothing: neither of the team's own limits nor of those of its keys."""
+    figures = {"limits": _figure(team.limits, grant.limit), "key_limits": _figure(team.key_limits, grant.limit)}
+    if any(figure is not None and grant.value > figure for figure in figures.values()):
+        return
+    given = " and ".join(
+        f"teams.{grant.team}.{place}.{grant.limit} is {'without bound' if figure is None else figure}"
+        for place, figure in figures.items()
+    )
+    raise ActRefused("grant_without_effect", f"{grant.value} would raise nothing: by the policy {given}")
+
+
+def _figure(limits: Limits, name: str) -> int | None:
+    """The policy's figure; None where nothing is bounded by it, as by a burst without a rate."""
+    if name == "burst_requests" and limits.requests_per_minute is None:
+        return None
+    figure: int | None = getattr(limits, name)
+    return figure
 
 
 def _read_limit(text: str) -> tuple[str, int]:

@@ -84,6 +84,14 @@ class BackDoorWatch:
         await self._ask(suspects)
         self._looked = True
 
+    async def look_anew(self, within_s: float) -> bool:
+        """Ask everybody once, now. False when not all could be asked in time; what was known of those still counts."""
+        try:
+            async with asyncio.timeout(within_s):
+                return not self._settings.enabled or await self._look_safely(self.look)
+        except TimeoutError:
+            return False
+
     async def look_again(self) -> None:
         """Ask those who keep an upstream waiting."""
         await self._ask(self.doors.unchecked())
@@ -104,11 +112,13 @@ class BackDoorWatch:
         unsure = [each.name for each in unread if is_here(each) and not each.network_isolated]
         return dict.fromkeys(unsure, UNCHECKED) | dict(self.doors.held())
 
-    async def _look_safely(self, look: Callable[[], Awaitable[None]]) -> None:
+    async def _look_safely(self, look: Callable[[], Awaitable[None]]) -> bool:
         try:
             await look()
         except Exception as fault:  # noqa: BLE001  # the loop goes on; what was held stays held
             log.error("back_door_look_failed", fault=type(fault).__name__)
+            return False
+        return True
 
     def _expect_suspects(self) -> tuple[Suspect, ...]:
         self._read_listening()

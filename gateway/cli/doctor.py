@@ -4,6 +4,9 @@ Works without a home, as far as it can: then it looks at this host and at what i
 """
 
 import argparse
+import contextlib
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,8 @@ from gateway.homes.home import Home, NoHome, open_home
 
 if TYPE_CHECKING:
     from gateway.configuration.settings import Config
+
+PROGRESS_AFTER_S = 2.0
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -35,7 +40,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     except NoHome:
         home = None
     complaints = [*version_complaints(), *parser_complaints()]
-    complaints += _of_home(home) if home is not None else back_door_complaints(_look_now(None, None))
+    with _patience():
+        complaints += _of_home(home) if home is not None else back_door_complaints(_look_now(None, None))
     found = [to_builtins(each) for each in complaints]
     nothing = "nothing found" if home is not None else "nothing found (there is no home here: looked at this host only)"
     emit(arguments, found, "\n".join(each.line for each in complaints) or nothing)
@@ -44,6 +50,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _of_home(home: Home) -> Iterator[Complaint]:
     from gateway.doctor.back_door_check import back_door_complaints
+    from gateway.doctor.gateway_check import gateway_complaints
     from gateway.doctor.home_checks import home_complaints, key_complaints, read_files
 
     config, policy, complaints = read_files(home)
@@ -58,13 +65,34 @@ def _of_home(home: Home) -> Iterator[Complaint]:
     if config is not None and policy is not None:
         has_key = any(key["state"] == "active" for key in keys)
         yield from home_complaints(home, config, policy, has_key=has_key, now_s=time.time())
-    yield from back_door_complaints(_last_look(home) or _look_now(home.path, config))
+    yield from gateway_complaints(_asked_gateway(home, "status"))
+    yield from back_door_complaints(_look(home, config))
 
 
-def _last_look(home: Home) -> dict[str, Any] | None:
-    """What the running gateway found; None when none runs, or none answers: then the look is made here."""
+def _look(home: Home, config: "Config | None") -> dict[str, Any]:
+    """What the running gateway finds now; when none runs, or none answers, the look is made here."""
+    return _asked_gateway(home, "back_door") or _look_now(home.path, config)
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """Say what takes so long, if it does."""
+    saying = threading.Timer(PROGRESS_AFTER_S, _say_progress)
+    saying.start()
     try:
-        return _call(home, "back_door")
+        yield
+    finally:
+        saying.cancel()
+
+
+def _say_progress() -> None:
+    print("corral: asking model servers whether they refuse who shows no key ...", file=sys.stderr)
+
+
+def _asked_gateway(home: Home, act: str) -> dict[str, Any] | None:
+    """What the running gateway says; None when none runs, or none answers."""
+    try:
+        return _call(home, act)
     except CommandFault:
         return None
 

@@ -4,6 +4,7 @@ No command writes the file: whoever edits it puts it in its place, and the runni
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def check(arguments: argparse.Namespace) -> int:
     except ConfigFaults as faults:
         return _refuse(arguments, faults.faults)
     signatures = _signatures(arguments, path)
-    remarks = _remarks(path, written, policy)
+    remarks = _remarks(arguments, path, written, policy)
     summary = {
         "file": str(path),
         "faults": [],
@@ -65,9 +66,10 @@ def diff(arguments: argparse.Namespace) -> int:
     from msgspec import structs
 
     from gateway.cli.admin_client import call_act
+    from gateway.cli.policy_keys import active_keys
     from gateway.configuration.config import ConfigFaults, read_policy_data
     from gateway.homes.home import open_home
-    from policies.policy_diff import diff_policies
+    from policies.policy_diff import diff_policies, orphan_warnings
 
     home = open_home(arguments.home)
     try:
@@ -80,14 +82,17 @@ def diff(arguments: argparse.Namespace) -> int:
     except ConfigFaults:
         raise CommandFault("the running gateway is of another version: use the command of its version") from None
     found = diff_policies(before, after)
+    warnings = orphan_warnings(before, after, active_keys(home))
     where = "the running gateway" if shown["hash"] else str(home.policy)
     data = {
         "against": where,
         "before_hash": shown["hash"],
         "after_hash": written.hash,
         "changes": [structs.asdict(each) for each in found],
+        "warnings": list(warnings),
     }
-    emit(arguments, data, "\n".join(each.text for each in found) or f"no change against {where}")
+    lines = [*(each.text for each in found), *(f"warning: {text}" for text in warnings)]
+    emit(arguments, data, "\n".join(lines) or f"no change against {where}")
     return 0
 
 
@@ -122,15 +127,23 @@ def _path(arguments: argparse.Namespace) -> Path:
     return Path(arguments.file) if arguments.file is not None else open_home(arguments.home).policy
 
 
-def _remarks(path: Path, written: "Written", policy: "Policy") -> list[str]:
+def _remarks(arguments: argparse.Namespace, path: Path, written: "Written", policy: "Policy") -> list[str]:
+    from gateway.cli.policy_files import file_remarks
+    from gateway.cli.policy_keys import active_keys
     from gateway.configuration.yaml_tree import read_tree
+    from gateway.homes.home import NoHome, open_home
+    from policies.policy_diff import teamless_keys
     from policies.policy_review import review_policy
 
+    remarks = [*review_policy(policy)]
+    orphans: tuple[str, ...] = ()
+    with contextlib.suppress(NoHome):
+        home = open_home(arguments.home)
+        remarks += file_remarks(policy, home.path)
+        orphans = teamless_keys(policy, active_keys(home))
     tree = read_tree(written.data.decode("utf-8-sig"))
-    return [
-        f"warning: {path}:{tree.line_of(each.path)}: {'.'.join(each.path)} {each.text}"
-        for each in review_policy(policy)
-    ]
+    placed = [f"{path}:{tree.line_of(each.path)}: {'.'.join(each.path)} {each.text}" for each in remarks]
+    return [f"warning: {text}" for text in (*placed, *orphans)]
 
 
 def _signatures(arguments: argparse.Namespace, path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.audit.audit_files import segment_paths
 from gateway.cli.audit import find_chains
@@ -10,6 +10,9 @@ from gateway.cli.audit_lines import read_record
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
 from gateway.cli.policy_setting import decided_by, read_named, setting_of
 from policies.deciding_setting import STEPS, Caller, Decider, decider
+
+if TYPE_CHECKING:
+    from gateway.policy_file.policy_reading import Written
 
 Json = dict[str, Any]
 
@@ -22,19 +25,19 @@ def explain_request(arguments: argparse.Namespace) -> int:
         raise CommandFault("the audit log of this home has no request with this id", status=BAD_INPUT)
     last = records[-1]
     decision = last.get("decision", {})
-    found = None
-    if decision.get("reason"):
-        caller = Caller(
-            team=last.get("actor", {}).get("team", ""),
-            model=last.get("action", {}).get("model", ""),
-            listener=last.get("src", {}).get("listener", "public"),
-        )
-        found = decider(decision["reason"], last["event"], caller)
+    caller = Caller(
+        team=last.get("actor", {}).get("team", ""),
+        model=last.get("action", {}).get("model", ""),
+        listener=last.get("src", {}).get("listener", "public"),
+    )
+    found = decider(decision["reason"], last["event"], caller) if decision.get("reason") else None
     setting = setting_of(found, path, written)
+    reported = _reported(records, caller, path, written)
     notes = []
     if decision.get("policy_hash") != written.hash:
         notes.append(f"it was decided by policy {decision.get('policy_hash', '')[:12]}; this file is another one")
-        setting["line"] = None
+        for each in (setting, *reported):
+            each["line"] = None
     data = {
         "request": arguments.request,
         "event": last["event"],
@@ -43,6 +46,7 @@ def explain_request(arguments: argparse.Namespace) -> int:
         "reason": decision.get("reason", ""),
         "step": found.step if found else None,
         "policy_hash": decision.get("policy_hash", ""),
+        "would_refuse": reported,
         "records": [each["event"] for each in records],
         "notes": notes,
         **setting,
@@ -55,7 +59,18 @@ def _told(data: Json, found: Decider | None, notes: list[str]) -> str:
     lines = [f"{data['at']}  {data['event']}: {data['effect']}"]
     if found is not None:
         lines.append(f"({found.step}) {STEPS[found.step]}: {data['reason']}: look at {found.look}")
-    return "\n".join([*lines, *decided_by(data), *notes])
+    lines += decided_by(data)
+    for each in data["would_refuse"]:
+        lines.append(f"({each['step']}) {STEPS[each['step']]}: {each['reason']} would have refused: mode is report")
+        lines += decided_by(each)
+    return "\n".join([*lines, *notes])
+
+
+def _reported(records: list[Json], caller: Caller, path: Path, written: "Written") -> list[Json]:
+    """What limits in report mode would have refused, each with its step and its setting."""
+    told = " ".join(each.get("decision", {}).get("would_refuse", "") for each in records).split()
+    found = [(reason, decider(reason, "request.limited", caller)) for reason in dict.fromkeys(told)]
+    return [{"reason": reason, "step": each.step, **setting_of(each, path, written)} for reason, each in found]
 
 
 def request_records(chains: list[Path], request_id: str) -> list[Json]:

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import ipaddress
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from gateway.cli.output import BAD_INPUT, CommandFault, emit
 if TYPE_CHECKING:
     from gateway.configuration.settings import Config
     from gateway.homes.home import Home
-    from gateway.supervision.start_up import Listeners, Site
+    from gateway.supervision.site import Site
+    from gateway.supervision.start_up import Listeners
     from policies.policy import Policy
 
 
@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.configuration.config import ConfigFaults
     from gateway.homes.home import open_home
     from gateway.logs import configure_logs
+    from gateway.supervision.start_faults import start_faults
 
     configure_logs(sys.stderr, "info")
     home = open_home(arguments.home)
@@ -37,8 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         site, policy = _load(home, arguments.config, arguments.policy)
     except ConfigFaults as fault:
         return _refuse(str(fault).splitlines())
-    faults = _faults(site, policy)
-    if faults:
+    if faults := start_faults(home, site.config, policy):
         return _refuse(faults)
     return _serve(site, arguments)
 
@@ -47,7 +47,7 @@ def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site
     """Both files; the faults of both together."""
     from gateway.configuration.config import ConfigFaults, load_config, load_policy
     from gateway.policy_file.policy_reading import PolicyFile
-    from gateway.supervision.start_up import Site
+    from gateway.supervision.site import Site
 
     config_file, policy_file = (config or home.config).resolve(), (policy or home.policy).resolve()
     try:
@@ -60,38 +60,6 @@ def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site
         raise
     people = PolicyFile(policy_file, settings.policy.signers).load().policy
     return Site(home=home, config_file=config_file, policy_file=policy_file, config=settings), people
-
-
-def _faults(site: "Site", policy: "Policy") -> list[str]:
-    from gateway.supervision.startup_checks import startup_faults
-    from gateway.supervision.startup_files import file_faults, parser_faults
-
-    faults = parser_faults() + file_faults(site.home, site.config)
-    if faults:
-        # Whether there is a key cannot be said of a store that may be out of reach, nor of a disk that is full.
-        return faults + startup_faults(site.config, policy, has_key=True)
-    try:
-        return startup_faults(site.config, policy, has_key=_has_key(site.home.keys))
-    except CommandFault as fault:
-        return [str(fault)]
-
-
-def _has_key(path: Path) -> bool:
-    """Whether the key store at `path` holds a key that is active now."""
-    from gateway.keys.key_store import KeyStore
-    from policies.errors import PolicyUnavailable
-
-    try:
-        store = KeyStore.open(path)
-    except PolicyUnavailable as fault:
-        raise CommandFault(
-            f"the key store {path} cannot be used ({fault.reason}): free space on its disk if that is full, "
-            "else restore it from a backup"
-        ) from None
-    try:
-        return any(record.state(time.time()) == "active" for record in store.records())
-    finally:
-        store.close()
 
 
 def _serve(site: "Site", arguments: argparse.Namespace) -> int:

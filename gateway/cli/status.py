@@ -30,6 +30,15 @@ def _policy(policy: dict[str, str]) -> str:
     return f"{held}; THE FILE IS REFUSED: {policy['refusal']}" if policy["refusal"] else held
 
 
+def _store(store: dict[str, Any] | None) -> list[str]:
+    """How the shared store is; no line where limits are counted here alone."""
+    if store is None:
+        return []
+    if store["reason"]:
+        return [f"store:   AWAY ({store['reason']}); failures: {store['failures']}, settlements owed: {store['owed']}"]
+    return [f"store:   answers, {store['present']} of {store['gateways']} gateways present"]
+
+
 def _text(found: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]] = [
         (each["target"], "ready" if each["ready"] else "away", f"{each['running']}/{each['slots']}")
@@ -37,7 +46,9 @@ def _text(found: dict[str, Any]) -> str:
     ]
     head = [
         f"ready:   {'yes' if found['ready'] else 'no'}",
+        *(f"  {each['name']}: {each['what']}; {each['remedy']}" for each in found.get("lacks", ())),
         f"audit:   {'writing' if found['audit'] else 'CANNOT BE WRITTEN: nothing is served'}",
+        *_store(found.get("store")),
         f"policy:  {_policy(found['policy'])}",
         f"models:  {', '.join(found['models']) or 'none'}",
         f"running: {found['running']}   waiting: {found['waiting']}",

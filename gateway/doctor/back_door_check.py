@@ -43,6 +43,8 @@ def back_door_complaints(shown: dict[str, Any]) -> Iterator[Complaint]:
         )
     elif not shown["looked"]:
         yield _complaint("the first look is not over", "nothing is known yet", "ask again in a minute")
+    if not shown.get("complete", True):
+        yield _complaint("not all could be asked in time", "what is told here may be old", "ask again in a minute")
     if not shown["table_read"]:
         yield _complaint("/proc/net/tcp cannot be read", "servers of this host go unseen", "let this user read it")
     yield from _open_places(shown["findings"])

@@ -11,6 +11,7 @@ from gateway.configuration.config import ConfigFaults, load_config, load_policy
 from gateway.configuration.settings import Config
 from gateway.doctor.complaint import Complaint
 from gateway.homes.home import Home
+from gateway.policy_file.policy_reading import PolicyFile
 from gateway.supervision.startup_checks import startup_faults
 from gateway.supervision.startup_files import file_faults
 from policies.policy import Policy
@@ -30,6 +31,7 @@ def read_files(home: Home) -> tuple[Config | None, Policy | None, list[Complaint
         complaints += map(_file_complaint, faults.faults)
     try:
         policy = load_policy(home.policy)
+        PolicyFile(home.policy, config.policy.signers if config is not None else None).load()  # whether it is signed
     except ConfigFaults as faults:
         complaints += map(_file_complaint, faults.faults)
     return config, policy, complaints
@@ -40,7 +42,13 @@ def home_complaints(home: Home, config: Config, policy: Policy, *, has_key: bool
     yield from _folder_complaints(home.path)
     for fault in (*file_faults(home, config), *startup_faults(config, policy, has_key)):
         yield Complaint(check="home", what=fault, why="'corral serve' does not start with it", remedy="change it")
-    yield from _certificate_complaints(home.path / config.tls.certificate, now_s)
+    tls = config.tls
+    yield from _end_complaints(
+        "certificate", home.path / tls.certificate, "clients refuse an expired certificate", now_s
+    )
+    if tls.client_ca is not None:
+        why = "clients' certificates of an expired authority are refused"
+        yield from _end_complaints("client_ca", home.path / tls.client_ca, why, now_s)
 
 
 def key_complaints(keys: Iterable[dict[str, Any]]) -> Iterator[Complaint]:
@@ -57,7 +65,7 @@ def key_complaints(keys: Iterable[dict[str, Any]]) -> Iterator[Complaint]:
 
 
 def _file_complaint(fault: str) -> Complaint:
-    return Complaint(check="files", what=fault, why="the file is not taken", remedy="correct that line")
+    return Complaint(check="files", what=fault, why="the file is not taken", remedy="correct it")
 
 
 def _folder_complaints(folder: Path) -> Iterator[Complaint]:
@@ -70,13 +78,14 @@ def _folder_complaints(folder: Path) -> Iterator[Complaint]:
         )
 
 
-def _certificate_complaints(certificate: Path, now_s: float) -> Iterator[Complaint]:
+def _end_complaints(file: str, path: Path, why: str, now_s: float) -> Iterator[Complaint]:
+    """Of the first certificate: the server's own in a chain. Of a bundle of authorities, of the first that ends."""
     try:
-        leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+        found = x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError):
         return  # told by `file_faults`, or by the gateway as it starts
-    end = FileEnd("certificate", leaf.not_valid_after_utc.timestamp())
+    ends_s = [each.not_valid_after_utc.timestamp() for each in found]
+    end = FileEnd(file, min(ends_s) if file == "client_ca" else ends_s[0])
     for warning in due_warnings((end,), now_s, frozenset()):
         when = "has expired" if warning.days == 0 else f"ends within {warning.days} days"
-        why = "clients refuse an expired certificate"
-        yield Complaint(check="tls", what=f"{certificate} {when}", why=why, remedy="replace it")
+        yield Complaint(check="tls", what=f"{path} {when}", why=why, remedy="replace it")

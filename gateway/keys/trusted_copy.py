@@ -4,8 +4,9 @@ import math
 
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
+from gateway.readiness import Source
 from policies.principal import Principal
-from policies.staleness import require_fresh
+from policies.staleness import is_fresh, require_fresh
 
 
 class TrustedCopy:
@@ -30,6 +31,11 @@ class TrustedCopy:
     def heard_others(self) -> None:
         """What other hosts changed was heard just now."""
         self._others_heard_s = self._now_s()
+
+    def stale(self) -> tuple[Source, ...]:
+        """The sources that were not heard for too long; while there are any, `check` refuses everybody."""
+        heard: tuple[tuple[Source, float], ...] = (("home", self._heard_s), ("store", self._others_heard_s))
+        return tuple(source for source, heard_s in heard if not is_fresh(heard_s, self._now_s(), self._stale_keys_s))
 
     def check(self, principal: Principal) -> None:
         """Raises PolicyUnavailable for a copy too old, LockedDown, or NotAuthenticated for what is revoked."""

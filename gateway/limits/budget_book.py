@@ -6,11 +6,14 @@ transaction, so a hundred requests at once cost two writes and the event loop ne
 refuses makes every `durable` fail (PolicyUnavailable) until it takes what is owed.
 
 What is kept: for each name and period the tokens charged, and when the period ends; rows are dropped KEPT_S after
-that. Differences are written, not sums, so that an old gateway that settles its last streams beside its successor
+that, by a wall clock that has run with the monotonic one since: one that was set, and may be set back, drops nothing.
+A file that was deleted or replaced takes no more: nothing is promised until it is back, or Corral was restarted.
+Differences are written, not sums, so that an old gateway that settles its last streams beside its successor
 takes nothing from what that one has charged.
 """
 
 import asyncio
+import math
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -19,12 +22,17 @@ from pathlib import Path
 
 import structlog
 
+from gateway.homes.placed_file import PlacedFile
 from policies.errors import PolicyUnavailable
 
 log = structlog.get_logger(__name__)
 
-KEPT_S = 2 * 86400.0
-"""An answer that began in a period is settled long before this, and a clock set back by a day still finds it."""
+DAY_S = 86400.0
+KEPT_S = 35 * DAY_S
+"""An answer that began in a period is settled long before this, and a clock that was a month ahead still finds it."""
+MAX_JUMP_S = DAY_S
+"""What a wall clock may gain or lose on the monotonic one, by being corrected, and is still trusted to prune by."""
+PRUNE_EVERY_S = 3600.0
 MAX_ROWS = 200_000
 """About 40 MB. Beyond it a new name is refused: forgetting one would hand out its budget twice."""
 BUSY_TIMEOUT_S = 2.0
@@ -42,13 +50,18 @@ Account = tuple[int, float]
 class BudgetBook:
     """The budgets of one home. Owned by one event loop; `durable` and `write_later` need it running."""
 
-    def __init__(self, database: sqlite3.Connection, accounts: dict[Row, Account]) -> None:
-        """Use `open`."""
+    def __init__(
+        self, database: sqlite3.Connection, accounts: dict[Row, Account], file: PlacedFile | None = None
+    ) -> None:
+        """Use `open`. `file` is None for a database in memory."""
         self._database = database
+        self._file = file
         self._accounts = accounts
         self._owed: dict[Row, int] = {}
         self._dropped: list[Row] = []
-        self._pruned_s = 0.0
+        self._pruned_mono_s = -math.inf
+        self._wall_ahead_s: float | None = None
+        self._fault = ""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="budgets")
         self._writing: asyncio.Task[bool] | None = None
         self._next: asyncio.Task[bool] | None = None
@@ -65,10 +78,14 @@ class BudgetBook:
         try:
             database.execute(CREATE)
             rows = database.execute("SELECT name, period, charged, ends_s FROM budgets").fetchall()
+            file = PlacedFile(path, "budgets")
         except sqlite3.Error as cause:
             database.close()
             raise PolicyUnavailable("budgets_damaged") from cause
-        return cls(database, {(name, period): (charged, ends_s) for name, period, charged, ends_s in rows})
+        except PolicyUnavailable:
+            database.close()
+            raise
+        return cls(database, {(name, period): (charged, ends_s) for name, period, charged, ends_s in rows}, file)
 
     def charged(self, name: str, period: str) -> int:
         """Tokens charged so far."""
@@ -84,11 +101,15 @@ class BudgetBook:
         if sum(row not in self._accounts for row in rows) > max(MAX_ROWS - len(self._accounts), 0):
             raise PolicyUnavailable("budgets_full")
 
-    def prune(self, now_s: float) -> None:
-        """Forget periods that ended KEPT_S ago; looked for once an hour."""
-        if abs(now_s - self._pruned_s) < 3600:
+    def prune(self, now_s: float, mono_s: float) -> None:
+        """Forget periods that ended KEPT_S ago; looked for once an hour. `now_s` is Unix time, `mono_s` monotonic."""
+        if mono_s - self._pruned_mono_s < PRUNE_EVERY_S:
             return
-        self._pruned_s = now_s
+        self._pruned_mono_s = mono_s
+        if self._wall_ahead_s is None:
+            self._wall_ahead_s = now_s - mono_s
+        if abs(now_s - mono_s - self._wall_ahead_s) > MAX_JUMP_S:
+            return
         old = [row for row, (_, ends_s) in self._accounts.items() if ends_s < now_s - KEPT_S]
         for row in old:
             del self._accounts[row]
@@ -140,8 +161,11 @@ class BudgetBook:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._write, values, dropped)
             written = True
+            self._fault = ""
         except sqlite3.Error as fault:
             log.error("budgets_unwritable", fault=str(fault))
+        except PolicyUnavailable as fault:
+            self._misplaced(fault.reason)
         finally:
             self._writing = None
             if not written:
@@ -151,10 +175,19 @@ class BudgetBook:
                         self._owe(row, difference)
         return written
 
+    def _misplaced(self, reason: str) -> None:
+        """Say once that the file is not where it was, and what to do."""
+        if reason != self._fault:
+            remedy = "put limits.db back as it was, or restart Corral: it goes on with what the file at that path says"
+            log.error("budgets_file_lost", reason=reason, remedy=remedy)
+        self._fault = reason
+
     def _owe(self, row: Row, difference: int) -> None:
         self._owed[row] = self._owed.get(row, 0) + difference
 
     def _write(self, values: list[tuple[str, str, int, float]], dropped: list[Row]) -> None:
+        if self._file is not None:
+            self._file.require_same()
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(UPSERT, values)

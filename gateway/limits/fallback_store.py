@@ -120,6 +120,12 @@ class FallbackStore:
         """False when the heartbeat has ended, which only a fault of ours can do."""
         return self._beating is not None and not self._beating.done()
 
+    @property
+    def refuses(self) -> str:
+        """Why whatever is limited is refused: Redis is away, and nothing is counted here; empty else."""
+        counting = self._here is not None and self._on_failure == "local"
+        return "" if counting or self._on_failure == "unsafe_open" else self._reason
+
     def state(self) -> StoreState:
         """How things stand."""
         return StoreState(self._reason, self._gateways, self._present, self._failures, len(self._owed))

@@ -13,7 +13,6 @@ from engine.settings import EngineSettings
 from engine.store.model_store import ModelStore
 from engine.store.model_store import StoredModel as InStore
 from gateway.configuration.settings import Config
-from gateway.homes.home import Home
 from gateway.homes.run_folder import PLAN_FILE, VERIFIED_FILE
 from gateway.supervision.child_commands import engine_command, gateway_command, with_tls_groups
 from gateway.supervision.child_process import Command
@@ -22,21 +21,14 @@ from gateway.supervision.engine_keeper import EngineKeeper
 from gateway.supervision.gateway_group import GatewayGroup
 from gateway.supervision.gateway_keeper import GatewayKeeper
 from gateway.supervision.listening import listen_tcp, listen_unix
+from gateway.supervision.replacement import may_replace
+from gateway.supervision.site import Site
 from gateway.supervision.supervisor import Supervisor
 from gateway.supervision.verified_models import verify_once
 
 log = structlog.get_logger("corral.supervisor")
 
 KILL_MARGIN_S = 5.0  # what a gateway may need beyond its drain time, for the last records of its log
-
-
-class Site(Struct, frozen=True, kw_only=True):
-    """What one `corral serve` runs on: the home, and the two files that were checked."""
-
-    home: Home
-    config_file: Path
-    policy_file: Path
-    config: Config
 
 
 class Listeners(Struct, frozen=True, kw_only=True):
@@ -104,7 +96,7 @@ async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Call
 
     gateways = GatewayGroup(times.processes, make_keeper, on_ready)
     try:
-        return await Supervisor(engines, gateways).run()
+        return await Supervisor(engines, gateways, lambda: may_replace(site)).run()
     finally:
         for bound in (*sockets, listeners.public, listeners.admin):
             bound.close()

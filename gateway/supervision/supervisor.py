@@ -1,13 +1,14 @@
 """The supervisor: starts the engine processes and the gateway, restarts them, and ends them in order.
 
 It knows neither HTTP nor policy. Signals: SIGTERM and SIGINT drain the gateway, then end the engine
-processes (a second one ends the gateway at once); SIGHUP replaces the gateway by a new one. A child that
-the supervisor's own death would orphan has asked the kernel to be killed with it (PR_SET_PDEATHSIG).
+processes (a second one ends the gateway at once); SIGHUP replaces the gateway by a new one, if the files that
+it would read may be started with. A child that the supervisor's own death would orphan has asked the kernel to
+be killed with it (PR_SET_PDEATHSIG).
 """
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -19,11 +20,15 @@ log = structlog.get_logger("corral.supervisor")
 
 
 class Supervisor:
-    """One `corral serve`. The gateway starts at once and is not ready until a worker has loaded."""
+    """One `corral serve`. The gateway starts at once and is not ready until a worker has loaded.
 
-    def __init__(self, engines: Sequence[EngineKeeper], gateway: Keeper) -> None:
+    `may_replace` is asked in a thread before the gateway is replaced, and says in the log why not.
+    """
+
+    def __init__(self, engines: Sequence[EngineKeeper], gateway: Keeper, may_replace: Callable[[], bool]) -> None:
         self._engines = engines
         self._gateway = gateway
+        self._may_replace = may_replace
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,7 +61,11 @@ class Supervisor:
 
     def _told_to_replace(self) -> None:
         if not self._stop.is_set():
-            self._begin(self._gateway.replace())
+            self._begin(self._replace())
+
+    async def _replace(self) -> None:
+        if await asyncio.to_thread(self._may_replace) and not self._stop.is_set():
+            await self._gateway.replace()
 
     async def _end(self, *waiting: "asyncio.Task[int] | asyncio.Task[bool]") -> None:
         """Nothing is restarted any more; gateways drain while workers still run; then workers go."""

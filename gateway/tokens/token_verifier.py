@@ -85,10 +85,15 @@ class TokenVerifier:
         self._retired += [judge.source for judge in self._judges.values()]
         await self._close_retired()
 
-    def ready(self) -> bool:
-        """Whether each issuer that the policy requires has keys, and the background still runs."""
-        running = self._background is not None and not self._background.done()
-        return running and all(judge.source.usable() for judge in self._judges.values() if judge.issuer.required)
+    @property
+    def keeping(self) -> bool:
+        """Whether the background runs."""
+        return self._background is not None and not self._background.done()
+
+    def keyless(self) -> tuple[str, ...]:
+        """The issuers that the policy requires and that have no keys to judge by, by their names in the policy."""
+        required = (judge for judge in self._judges.values() if judge.issuer.required)
+        return tuple(judge.name for judge in required if not judge.source.usable())
 
     def flush(self) -> None:
         """Forget every proven token: something was revoked, or the policy is another."""

@@ -20,7 +20,7 @@ from gateway.backdoor import back_door
 from gateway.backdoor.listening_sockets import Listening
 from gateway.cli.admin_client import call_act
 from gateway.configuration.config import load_config
-from gateway.configuration.settings import UpstreamSettings
+from gateway.configuration.settings import BackDoorSettings, UpstreamSettings
 from gateway.homes.run_folder import open_run_folder
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
@@ -119,7 +119,8 @@ async def test_an_open_upstream_is_not_used_until_it_is_closed(
         shown = await asyncio.to_thread(call_act, setting.home, "back_door", {})
         assert (shown["held"], shown["findings"][-1]["models"]) == ({"near": "upstream_open"}, 1)
         ollama.closed = True
-        await app._back_door.look()
+        shown = await asyncio.to_thread(call_act, setting.home, "back_door", {})
+        assert (shown["complete"], shown["held"], shown["findings"]) == (True, {}, [])
         await until(events, "backdoor.closed")
         assert "corral_back_door_open{" not in (await app._metrics_page()).decode()
         await until_ready(app)
@@ -134,6 +135,14 @@ async def test_one_that_is_isolated_or_bound_to_loopback_is_used_as_it_is(
     async with opened(setting_of(tmp_path, ollama, network_isolated=declared)) as app:
         await until_ready(app)
         assert app._back_door.shown()["findings"] == []
+
+
+async def test_a_gateway_that_does_not_look_is_ready(tmp_path: Path, ollama: Ollama) -> None:
+    setting = setting_of(tmp_path, ollama)
+    config = replace(setting.config, back_door=BackDoorSettings(enabled=False))
+    async with opened(replace(setting, config=config)) as app:
+        await until_ready(app)
+        assert app._lacks() == ()
 
 
 async def until_ready(app: App) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.keys.key_store import KeyStore
 from policies.key_record import DAY_S
+from policies.policy import KeyLimits, Limits, Policy, Team
 from tests.unit.gateway.admin.desk import Desk
 
 ASKED = {"team": "blue", "limit": "requests_per_minute=1200", "until": "12h"}
@@ -81,6 +82,28 @@ async def test_what_is_no_grant_is_refused_and_told(desk, changes, said):
     assert said in str(await desk.refused("grants.add", **ASKED | changes))
     assert [entry["event"] for entry in desk.entries] == ["grant.act_refused"]
     assert desk.keys.grants.all() == ()
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("requests_per_minute=100", "is 100 and teams.blue.key_limits.requests_per_minute is 600"),
+        ("tokens_per_day=5", "teams.blue.key_limits.tokens_per_day is without bound"),
+        ("burst_requests=10", "teams.blue.limits.burst_requests is 10 and teams.blue.key_limits.burst_requests is 60"),
+    ],
+)
+async def test_what_the_policy_gives_already_is_no_grant(desk, limit, said):
+    desk.policy = Policy(teams={"blue": Team(limits=Limits(requests_per_minute=100, burst_requests=10))})
+    refused = await desk.refused("grants.add", **ASKED | {"limit": limit})
+    assert desk.keys.grants.all() == ()
+    assert (refused.reason, said in str(refused)) == ("grant_without_effect", True)
+
+
+async def test_a_burst_without_a_rate_bounds_nothing(desk):
+    unbounded = KeyLimits(requests_per_minute=None, burst_requests=10)
+    desk.policy = Policy(teams={"blue": Team(key_limits=unbounded)})
+    refused = await desk.refused("grants.add", **ASKED | {"limit": "burst_requests=99"})
+    assert "teams.blue.key_limits.burst_requests is without bound" in str(refused)
 
 
 async def test_an_unknown_grant_is_not_ended(desk):

@@ -172,3 +172,31 @@ async def stopped(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_look_anew_finds_what_was_opened_since(around: Around) -> None:
+    watch = around.watch()
+    assert await watch.look_anew(20.0)
+    assert watch.shown()["findings"] == []
+    around.sockets = [Listening("0.0.0.0", 11434)]
+    around.verdicts[11434] = "open"
+    assert await watch.look_anew(20.0)
+    assert [each["port"] for each in watch.shown()["findings"]] == [11434]
+
+
+async def test_a_look_anew_is_bounded_and_says_when_it_is_not_complete(around: Around) -> None:
+    watch = around.watch(ELSEWHERE)
+    around.verdicts[11434] = RuntimeError("bug")
+    assert not await watch.look_anew(20.0)
+
+    async def never(_suspect: Suspect) -> Look:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    around.ask = never  # type: ignore[method-assign]
+    assert not await around.watch(ELSEWHERE).look_anew(0.01)
+
+
+async def test_where_nobody_looks_nobody_looks_anew(around: Around) -> None:
+    assert await around.watch(ELSEWHERE, enabled=False).look_anew(20.0)
+    assert around.asked == []

@@ -1,6 +1,7 @@
 """`corral doctor` from the command line: with a gateway, without one, and without a home."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from tests.unit.gateway.cli.gateway_fake import Gateway
 
 OPEN = {"address": "0.0.0.0", "port": 11434, "kind": "ollama", "route": "/api/chat", "status": 400, "models": None}
 KEY = {"id": "k1", "state": "active", "expires": "2027-01-01T00:00:00Z"}
+
+WELL = {"lacks": [], "store": None}
 
 
 def looked(*findings: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +36,9 @@ def test_a_new_home_is_well(corral: Corral) -> None:
 
 
 def test_what_the_running_gateway_found_is_told(corral: Corral) -> None:
-    with Gateway(corral.home, {"back_door": looked(OPEN), "keys.list": {"keys": [KEY, {**KEY, "expires": None}]}}):
+    with Gateway(
+        corral.home, {"status": WELL, "back_door": looked(OPEN), "keys.list": {"keys": [KEY, {**KEY, "expires": None}]}}
+    ):
         status, out, err = corral.run("doctor")
         assert (status, err) == (1, "")
         lines = out.splitlines()
@@ -43,6 +48,26 @@ def test_what_the_running_gateway_found_is_told(corral: Corral) -> None:
         status, out, _ = corral.run("doctor", "--json")
     assert status == 1
     assert [sorted(each) for each in json.loads(out)] == [["check", "remedy", "what", "why"]] * 2
+
+
+def test_why_the_gateway_is_not_ready_is_told(corral: Corral) -> None:
+    lack = {"name": "keys_stale", "what": "keys.db was not read", "remedy": "put it back"}
+    acts = {"status": {"lacks": [lack], "store": None}, "back_door": looked(), "keys.list": {"keys": [KEY]}}
+    with Gateway(corral.home, acts):
+        status, out, _ = corral.run("doctor")
+    assert status == 1
+    assert out.startswith("gateway: keys.db was not read: ")
+
+
+def test_a_look_that_takes_long_is_told_of(
+    corral: Corral, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "PROGRESS_AFTER_S", 0.0)
+    told = threading.Event()
+    monkeypatch.setattr(doctor, "_say_progress", told.set)
+    monkeypatch.setattr(doctor, "_look_now", lambda _home, _config: told.wait(20) and looked())
+    assert corral.run("doctor") == (0, "nothing found\n", "")
+    assert told.is_set()
 
 
 def test_faults_of_the_files_are_told_with_their_lines(corral: Corral) -> None:

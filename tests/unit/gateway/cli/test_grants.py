@@ -26,9 +26,9 @@ def test_a_life_of_a_grant(corral):
 
 
 def test_it_says_what_was_granted(corral):
-    status, out, _ = corral.run("grants", "add", "--team", "default", "--limit", "tokens_per_day=5", "--until", "2h")
+    status, out, _ = corral.run("grants", "add", "--team", "default", "--limit", "burst_requests=99", "--until", "2h")
     assert status == 0
-    assert "team default, tokens_per_day=5 until 20" in out
+    assert "team default, burst_requests=99 until 20" in out
 
 
 def test_a_refusal_is_one_line_and_status_2(corral):
@@ -36,3 +36,8 @@ def test_a_refusal_is_one_line_and_status_2(corral):
     assert (status, out) == (2, "")
     assert err.startswith("corral: no limit is called 'weight'; there are: ")
     assert corral.run("grants", "end", "nope")[0] == 2
+    status, _, err = corral.run(
+        "grants", "add", "--team", "default", "--limit", "requests_per_minute=5", "--until", "2h"
+    )
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "teams.default.key_limits.requests_per_minute is 600" in err

@@ -87,7 +87,12 @@ def test_output_that_takes_no_more() -> None:
 def test_an_interrupt_is_none_of_the_commands_own_statuses() -> None:
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [*MAIN, "keys", "lint", "-"], stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*MAIN, "keys", "lint", "-"],
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has them, and so the command, ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
     )
     os.close(reader)
     os.write(writer, b"x")

@@ -11,6 +11,7 @@ from tests.unit.gateway.cli.command_line import Corral
 from tests.unit.gateway.cli.gateway_fake import Gateway
 
 FAULTY = "teams: {a: {weight: 0}, b: {}}\nx: 1\n"
+NO_KEYS: dict[str, list[str]] = {"keys": []}
 
 
 @pytest.fixture
@@ -44,11 +45,24 @@ class TestCheck:
         assert "weight must be above 0" in out
 
     def test_what_to_look_at_has_its_line_too(self, corral: Corral, file: Path):
-        file.write_text("teams:\n  a:\n    models: []\n  b: {models: [m]}\nnetworks: {allow: []}\n")
+        file.write_text("teams:\n  a:\n    models: []\n  default: {models: [m]}\nnetworks: {allow: []}\n")
         warning = f'warning: {file}:3: teams.a.models names no model, so the team can use none; "*" is every model'
         assert corral.run("policy", "check", str(file))[1].splitlines()[1:] == [warning]
         assert corral.json("policy", "check", str(file))["warnings"] == [warning]
         assert "2 teams" in corral.run("policy", "check", str(file))[1]
+
+    def test_a_team_with_keys_that_is_not_named(self, corral: Corral, file: Path):
+        file.write_text("teams: {a: {models: [m]}}\nnetworks: {allow: []}\n")
+        [warning] = corral.json("policy", "check", str(file))["warnings"]
+        assert warning.startswith("warning: teams.default is not named while 1 of its keys are active")
+        [key] = corral.json("keys", "list")
+        corral.run("keys", "revoke", key["id"], "--reason", "gone")
+        assert corral.json("policy", "check", str(file))["warnings"] == []
+
+    def test_keys_that_cannot_be_listed_keep_nobody_from_checking(self, corral: Corral, file: Path):
+        file.write_text("teams: {a: {models: [m]}}\nnetworks: {allow: []}\n")
+        corral.home.keys.rename(corral.home.path / "away")
+        assert corral.json("policy", "check", str(file))["warnings"] == []
 
     def test_a_file_needs_no_home(self, tmp_path: Path, capsys, file: Path):
         file.write_text("teams: {}\n")
@@ -82,10 +96,16 @@ class TestDiff:
         status, out, _ = corral.run("policy", "diff", str(corral.home.policy))
         assert (status, out) == (0, f"no change against {corral.home.policy}\n")
 
+    def test_a_removed_team_with_keys(self, corral: Corral, file: Path):
+        file.write_text("teams: {}\nnetworks: {allow: ['127.0.0.0/8', '::1/128']}\n")
+        warning = "team default is removed while 1 of its keys are active: they are refused from now on"
+        assert corral.run("policy", "diff", str(file))[1].splitlines()[1:] == [f"warning: {warning}"]
+        assert corral.json("policy", "diff", str(file))["warnings"] == [warning]
+
     def test_against_the_running_gateway(self, corral: Corral, file: Path):
         file.write_text("teams: {}\n")
         running = parse_policy(b"teams: {}\nmax_queued: 7\n", file)
-        with Gateway(corral.home, {"policy.show": {"policy": policy_data(running), "hash": "h"}}):
+        with Gateway(corral.home, {"policy.show": {"policy": policy_data(running), "hash": "h"}, "keys.list": NO_KEYS}):
             assert corral.run("policy", "diff", str(file))[1] == "max_queued: 7 -> 512\n"
 
     def test_against_a_gateway_of_another_version(self, corral: Corral, file: Path):

@@ -51,6 +51,22 @@ def test_what_was_served_was_refused_by_nothing(corral: Corral):
     assert (found["event"], found["step"], found["setting"]) == ("request.completed", None, None)
 
 
+def test_what_a_reporting_limit_would_have_refused_is_told(corral: Corral):
+    hashed = policy_hash(corral.home.policy.read_bytes())
+    would = "rate_limited_key day_budget_used_up_team"
+    decided(corral, "request.completed", Decision(effect="allow", policy_hash=hashed, would_refuse=would))
+    out = corral.run("policy", "explain", "--request", "0190-a")[1].splitlines()
+    assert out[0].endswith("request.completed: allow")
+    assert out[1] == "(6) request rate: rate_limited_key would have refused: mode is report"
+    assert out[2].startswith("decided by teams.default.key_limits.requests_per_minute (")
+    assert out[3] == "(10) reserve: day_budget_used_up_team would have refused: mode is report"
+    found = corral.json("policy", "explain", "--request", "0190-a")["would_refuse"]
+    assert [(each["reason"], each["step"]) for each in found] == [
+        ("rate_limited_key", 6),
+        ("day_budget_used_up_team", 10),
+    ]
+
+
 def test_an_unknown_request(corral: Corral):
     status, _, err = corral.run("policy", "explain", "--request", "nobody")
     assert (status, err) == (2, "corral: the audit log of this home has no request with this id\n")

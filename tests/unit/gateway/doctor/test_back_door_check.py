@@ -67,3 +67,8 @@ def test_a_look_made_here_says_what_did_not_answer() -> None:
     near = UpstreamSettings(name="near", kind="ollama", url=f"http://127.0.0.1:{port}")
     shown = look_now(None, Config(upstreams=(near,)), lambda: [Listening("0.0.0.0", port)])
     assert shown["held"] == {"near": "upstream_unchecked"}
+
+
+def test_a_look_that_is_not_complete_is_told_of() -> None:
+    shown = {"enabled": True, "looked": True, "table_read": True, "findings": [], "held": {}, "complete": False}
+    assert [each.what for each in back_door_complaints(shown)] == ["not all could be asked in time"]

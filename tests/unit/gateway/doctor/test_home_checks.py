@@ -7,6 +7,7 @@ import pytest
 from gateway.cli.main import main
 from gateway.doctor.home_checks import home_complaints, key_complaints, read_files
 from gateway.homes.home import Home
+from tests.ollama_client import OllamaClient
 
 DAY_S = 86_400.0
 
@@ -31,6 +32,14 @@ def test_a_new_home_is_well(home: Home) -> None:
     assert told(home) == []
 
 
+def test_a_policy_that_waits_for_signatures(home: Home) -> None:
+    key = OllamaClient().line.strip()
+    home.config.write_text(f"policy: {{signers: {{required: 1, keys: ['{key}']}}}}\n")
+    _, policy, [complaint] = read_files(home)
+    assert policy is not None
+    assert "has 0 of 1 signatures" in complaint.what
+
+
 def test_a_folder_that_others_may_write(home: Home) -> None:
     home.path.chmod(0o770)
     assert told(home) == [f"{home.path} can be written by others"]
@@ -51,6 +60,15 @@ def test_a_certificate_that_ends(home: Home) -> None:
     assert told(home, days=5000) == [f"{certificate} has expired"]
     certificate.write_text("none")
     assert told(home) == []
+
+
+def test_an_authority_of_clients_that_ends(home: Home) -> None:
+    (home.tls / "clients.pem").write_bytes((home.tls / "server.pem").read_bytes())
+    home.config.write_text(home.config.read_text() + "\ntls: {client_ca: tls/clients.pem}\n")
+    assert told(home, days=5000) == [
+        f"{home.tls / 'server.pem'} has expired",
+        f"{home.tls / 'clients.pem'} has expired",
+    ]
 
 
 def test_files_that_cannot_be_used(home: Home) -> None:

@@ -31,7 +31,9 @@ def test_a_copy_that_cannot_be_refreshed_is_trusted_so_long_and_then_not(keys, t
     with pytest.raises(PolicyUnavailable, match="key_store_away"):
         copy.refresh()
     copy.check(ANNA)
+    assert copy.stale() == ()
     clock.move(0.1)
+    assert copy.stale() == ("home",)
     with pytest.raises(PolicyUnavailable, match="keys_stale"):
         copy.check(ANNA)
     (tmp_path / "away").rename(tmp_path / "keys.db")
@@ -54,7 +56,9 @@ def test_what_other_hosts_say_must_be_heard_too_where_there_are_any(keys):
     copy = TrustedCopy(keys, clock, 60.0, shared=True)
     with pytest.raises(PolicyUnavailable, match="keys_stale"):
         copy.check(ANNA)
+    assert copy.stale() == ("store",)
     copy.heard_others()
+    assert copy.stale() == ()
     copy.check(ANNA)
     clock.move(61)
     copy.refresh()

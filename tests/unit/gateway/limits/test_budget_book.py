@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.limits import budget_book
 from gateway.limits.budget_book import KEPT_S, BudgetBook
@@ -141,10 +142,10 @@ async def test_old_periods_are_forgotten(tmp_path: Path, monkeypatch: pytest.Mon
     with monkeypatch.context() as broken:
         broken.setattr(budget_book, "UPSERT", "INSERT INTO nowhere VALUES (?, ?, ?, ?)")
         book.charge("recent", "2025-11-01", 2, 5000.0)
-        book.prune(KEPT_S + 4000.0)
+        book.prune(KEPT_S + 4000.0, 0.0)
         with pytest.raises(PolicyUnavailable):
             await book.durable()
-    book.prune(KEPT_S + 6000.0)  # not yet an hour
+    book.prune(KEPT_S + 6000.0, 2000.0)  # not yet an hour
     await book.durable()
     assert rows(tmp_path / "limits.db") == {("recent", "2025-11-01"): 2}
     assert book.charged("old", "2025-11-01") == 0
@@ -162,12 +163,49 @@ async def test_a_period_pruned_while_its_write_fails_is_owed_no_more(
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not book._owed  # on its way to the disk
-        book.prune(KEPT_S + 4000.0)
+        book.prune(KEPT_S + 4000.0, 0.0)
         with pytest.raises(PolicyUnavailable):
             await failing
     book.charge("new", "2025-11-03", 1, KEPT_S + 9000.0)
     await book.durable()
     assert rows(tmp_path / "limits.db") == {("new", "2025-11-03"): 1}
+    await book.close()
+
+
+async def test_a_clock_that_is_set_ahead_and_back_forgets_nothing(tmp_path: Path) -> None:
+    book = BudgetBook.open(tmp_path / "limits.db")
+    book.charge("a", "2025-11", 5, 1000.0)
+    book.prune(0.0, 0.0)
+    book.prune(KEPT_S + 10_000.0, 3600.0)  # it was set by a month in an hour
+    assert book.charged("a", "2025-11") == 5
+    book.prune(7200.0, 7200.0)
+    book.prune(KEPT_S + 1000.0, KEPT_S + 1000.0)  # its end is not yet over for so long
+    assert book.charged("a", "2025-11") == 5
+    book.prune(KEPT_S + 4600.0, KEPT_S + 4600.0)
+    assert book.charged("a", "2025-11") == 0
+    await book.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_was_taken_away_takes_no_more_and_is_told_of_once(tmp_path: Path, replaced: bool) -> None:
+    path, away = tmp_path / "limits.db", tmp_path / "away.db"
+    book = BudgetBook.open(path)
+    book.charge("a", "2025-11", 1, 10.0)
+    await book.durable()
+    path.rename(away)
+    if replaced:
+        path.write_bytes(away.read_bytes())
+    book.charge("a", "2025-11", 2, 10.0)
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(PolicyUnavailable, match="budgets_unwritable"):
+                await book.durable()
+    [told] = [entry for entry in logs if entry["event"] == "budgets_file_lost"]
+    assert told["reason"] == ("budgets_replaced" if replaced else "budgets_away")
+    assert "restart Corral" in told["remedy"]
+    away.rename(path)
+    await book.durable()
+    assert rows(path) == {("a", "2025-11"): 2}
     await book.close()
 
 

@@ -444,3 +444,21 @@ async def test_a_lease_that_was_settled_while_it_was_renewed_is_ended(
         await store._go_on(renew=True)
         assert [each[0].kind for each in brought] == ["c", "x"]
         await store.reserve(one)
+
+
+@pytest.mark.parametrize(("on_failure", "refuses"), [("local", False), ("closed", True), ("unsafe_open", False)])
+async def test_whether_it_refuses_whatever_is_limited(server: RedisServer, on_failure: Any, refuses: bool) -> None:
+    async with Fleet(server, 1, on_failure) as fleet:
+        [gateway] = fleet.gateways
+        assert gateway.store.refuses == ""
+        await fleet.all_ways("cut")
+        await fleet.pass_us(2 * S)
+        assert gateway.store.state().reason
+        assert bool(gateway.store.refuses) is refuses
+
+
+@pytest.mark.parametrize(("on_failure", "refuses"), [("local", "not_met"), ("closed", "not_met"), ("unsafe_open", "")])
+async def test_one_that_never_met_redis_refuses(server: RedisServer, on_failure: Any, refuses: str) -> None:
+    gateway = Gateway(server, ToldClock(), "g", on_failure)
+    assert gateway.store.refuses == refuses
+    await gateway.link.close()

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,19 @@ class Scene:
         self.gateway_notes, self.engine_notes = tmp_path / "gateway", tmp_path / "engine"
         (tmp_path / "model").write_text("x")
         self.ready = asyncio.Event()
+        self.may_replace = True
+        self.asked = threading.Event()
         self.engine = EngineKeeper(command(engine, self.engine_notes), tmp_path / "model")
         self.gateway = GatewayKeeper(
             lambda fd: command(f"READY_FD = {fd}\n{gateway}", self.gateway_notes, passed_fds=(fd,)),
             drain_s=3600,
             on_ready=self.ready.set,
         )
-        self.supervisor = Supervisor([self.engine], self.gateway)
+        self.supervisor = Supervisor([self.engine], self.gateway, self._asked)
+
+    def _asked(self) -> bool:
+        self.asked.set()
+        return self.may_replace
 
     async def up(self) -> "asyncio.Task[int]":
         running = asyncio.create_task(self.supervisor.run())
@@ -66,6 +73,19 @@ async def test_sighup_replaces_the_gateway_and_leaves_the_engine(tmp_path: Path)
     assert noted(at.engine_notes) == ["up"]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(running, 20) == 0
+
+
+async def test_sighup_changes_nothing_while_the_files_may_not_be_started_with(tmp_path: Path) -> None:
+    at = Scene(tmp_path)
+    at.may_replace = False
+    running = await at.up()
+    others = set(at.supervisor._tasks)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert await asyncio.to_thread(at.asked.wait, 20)
+    await asyncio.gather(*(at.supervisor._tasks - others))
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, 20) == 0
+    assert noted(at.gateway_notes) == ["ready", "drained"]
 
 
 async def test_a_gateways_bad_configuration_is_the_supervisors(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from gateway.http.cors import preflight
 from gateway.http.edge import CleanTarget, check_edge, demand_identity
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object
-from gateway.routes import Found
+from gateway.routes import Found, dialect_of
 from gateway.stream_shape import stream_shape
 from gateway.time_limit import answered_within
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
@@ -64,6 +64,7 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
     exchange.in_force = gate.in_force
     policy = exchange.in_force.policy
     exchange.match = match = gate.routes[incoming.listener].match(incoming.method, clean.path)
+    exchange.dialect = dialect_of(clean.path)
     exchange.client = client = client_address(incoming.peer, incoming.headers, policy.proxies)  # (1)
     policy.require_address(client, incoming.listener)  # (2)
     if (answer := preflight(incoming.method, incoming.headers, exchange.origin, match)) is not None:

@@ -57,7 +57,7 @@ class RateClaim(Struct, frozen=True):
     @property
     def limit_text(self) -> str:
         """The limit as the caller is told it."""
-        return f"{self.rate.per_minute} {self.unit.replace('_', ' ')} a minute for {self.subject}"
+        return f"{_counted(self.rate.per_minute, self.unit.replace('_', ' '))} a minute for {self.subject}"
 
 
 class ConcurrencyClaim(Struct, frozen=True):
@@ -77,7 +77,7 @@ class ConcurrencyClaim(Struct, frozen=True):
     @property
     def limit_text(self) -> str:
         """The limit as the caller is told it."""
-        return f"{self.limit} concurrent requests for {self.subject}"
+        return f"{_counted(self.limit, 'concurrent requests')} for {self.subject}"
 
 
 class BudgetClaim(Struct, frozen=True):
@@ -99,7 +99,7 @@ class BudgetClaim(Struct, frozen=True):
     @property
     def limit_text(self) -> str:
         """The limit as the caller is told it."""
-        return f"{self.limit} tokens a {self.period} for {self.subject}"
+        return f"{_counted(self.limit, 'tokens')} a {self.period} for {self.subject}"
 
 
 Claim = RateClaim | ConcurrencyClaim | BudgetClaim
@@ -226,10 +226,23 @@ def dimensions(principal: Principal, team: Team, policy: Policy, client: Address
     """The four that are known before the body is read."""
     return (
         Dimension("address", f"address:{_client_name(client)}", "your address", policy.address_limits),
-        Dimension("key", principal.limit_name, "this key" if principal.key_id else "this login", team.key_limits),
+        Dimension("key", principal.limit_name, _SUBJECTS[principal.kind], team.key_limits),
         Dimension("team", f"team:{principal.team}", f"team {principal.team}", team.limits),
         Dimension("all", "all", "all callers", policy.limits),
     )
+
+
+_SUBJECTS = {
+    "api_key": "this key",
+    "ssh_key": "this key",
+    "jwt": "this login",
+    "certificate": "this login",
+}
+
+
+def _counted(number: int, units: str) -> str:
+    """`number` of what `units` names in the plural."""
+    return f"{number} {units.removesuffix('s') if number == 1 else units}"
 
 
 def _client_name(client: Address) -> str:

@@ -23,7 +23,7 @@ MAX_VALUE = 180
 MAX_PATH = 128
 MAX_LISTED = 20
 MAX_WARNINGS = 8
-"""With `changes` and `unlisted` these are 30 details of at most 512 characters; a record may hold 32."""
+"""With `changes` and `unlisted` these are 30 details of 512 characters at most; with the signatures, a record's 32."""
 ABSENT = "absent"
 NAMES = ("name", "issuer", "identity", "id")
 """Fields that tell one mapping of a list from the others."""
@@ -57,6 +57,15 @@ def orphan_warnings(before: Policy, after: Policy, live_keys: Mapping[str, int])
         f"team {name} is removed while {live_keys[name]} of its keys are active: they are refused from now on"
         for name in gone
         if live_keys.get(name)
+    )
+
+
+def teamless_keys(policy: Policy, live_keys: Mapping[str, int]) -> tuple[str, ...]:
+    """One sentence for each team that has active keys, counted in `live_keys`, and that `policy` does not name."""
+    return tuple(
+        f"teams.{name} is not named while {count} of its keys are active: under this policy they are refused"
+        for name, count in sorted(live_keys.items())
+        if count and name not in policy.teams
     )
 
 

@@ -8,7 +8,12 @@ lives that long at most, whatever breaks.
 from policies.errors import PolicyUnavailable
 
 
+def is_fresh(heard_s: float, now_s: float, stale_keys_s: float) -> bool:
+    """Whether the source was heard at `heard_s` or since; both on one monotonic clock."""
+    return now_s - heard_s <= stale_keys_s
+
+
 def require_fresh(heard_s: float, now_s: float, stale_keys_s: float) -> None:
-    """Raises PolicyUnavailable unless the source was heard at `heard_s` or since; both on one monotonic clock."""
-    if now_s - heard_s > stale_keys_s:
+    """`is_fresh`, or raises PolicyUnavailable."""
+    if not is_fresh(heard_s, now_s, stale_keys_s):
         raise PolicyUnavailable("keys_stale")

@@ -30,12 +30,13 @@ class ActRefused(Exception):
 class ActContext:
     """All that acts work on. `record` returns once the entry is durable, or raises AuditUnavailable.
 
-    `actor` is the person behind the act as the kernel knows them, `stamp` says when they asked.
+    `actor` is the person behind the act as the kernel knows them, `stamp` says when they asked. `peppers` reads the
+    pepper file or raises UnfitPepper: only new keys need it, and without it a lockdown must still begin.
     """
 
     keys: KeyStore
     policy: Policy
-    peppers: Mapping[int, bytes]
+    peppers: Callable[[], Mapping[int, bytes]]
     random_bytes: Callable[[int], bytes]
     stamp: Stamp
     actor: Actor

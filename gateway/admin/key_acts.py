@@ -9,6 +9,7 @@ Rules:
 - A revocation is for ever, waits for no reason to be given, and doing it twice changes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from gateway.admin.act_arguments import (
 from gateway.admin.key_terms import MAX_LIFETIME_S, read_lifetime_s, require_team
 from gateway.keys.key_changes import KeyChange
 from gateway.keys.key_views import key_view, public_key_view, review_findings, show_time
+from gateway.keys.pepper import UnfitPepper
 from policies.api_key import NewKey, mint
 from policies.key_record import DAY_S, KeyRecord, new_record
 from policies.networks import read_network
@@ -44,7 +46,7 @@ def create_key(arguments: Json, context: ActContext) -> Outcome:
     try:
         record = new_record(
             key,
-            context.peppers,
+            _peppers(context),
             context.now_s,
             team=asked.team,
             scopes=frozenset(asked.scopes),
@@ -56,6 +58,14 @@ def create_key(arguments: Json, context: ActContext) -> Outcome:
     maker = context.actor.name
     record = replace(record, created_by=maker, owner=asked.owner or maker, purpose=asked.purpose, networks=networks)
     return Outcome(result={"id": key.id, "key": key.text}, changes=(KeyChange("key.created", record),))
+
+
+def _peppers(context: ActContext) -> Mapping[int, bytes]:
+    """What new keys are hashed with. Raises ActRefused."""
+    try:
+        return context.peppers()
+    except UnfitPepper as fault:
+        raise ActRefused("pepper_unfit", str(fault)) from fault
 
 
 def list_keys(arguments: Json, context: ActContext) -> Outcome:
@@ -77,7 +87,8 @@ def rotate_key(arguments: Json, context: ActContext) -> Outcome:
     overlap_s = read_span_s("overlap", asked.overlap, 0, MAX_OVERLAP_S)
     key = _mint_unused(context)
     lifetime_s = None if old.expires_s is None else old.expires_s - old.created_s
-    fresh = new_record(key, context.peppers, context.now_s, team=old.team, scopes=old.scopes, lifetime_s=lifetime_s)
+    peppers = _peppers(context)
+    fresh = new_record(key, peppers, context.now_s, team=old.team, scopes=old.scopes, lifetime_s=lifetime_s)
     fresh = replace(fresh, owner=old.owner, purpose=old.purpose, networks=old.networks)
     fresh = replace(fresh, created_by=context.actor.name, predecessor_id=old.id)
     old = replace(old, successor_id=key.id, overlap_ends_s=context.now_s + overlap_s)

@@ -40,7 +40,7 @@ async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
         context = ActContext(
             keys=keys,
             policy=policy,
-            peppers=peppers,
+            peppers=lambda: peppers,
             random_bytes=secrets.token_bytes,
             stamp=stamp_now(),
             actor=Actor(kind="operator", id=str(os.getuid()), name=user_name(os.getuid()), method="home_lock"),

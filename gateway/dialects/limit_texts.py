@@ -20,7 +20,8 @@ def quota_text(error: QuotaExceeded) -> str:
 
 def beyond_text(error: BeyondLimit) -> str:
     """What no wait can help."""
-    return f"the request is larger than the limit allows at all: {quoted(error.limit)}; shorten the prompt or the answer asked for"
+    too_large = f"the request is larger than the limit allows at all: {quoted(error.limit)}"
+    return f"{too_large}; shorten the prompt or the answer asked for"
 
 
 def wait_text(seconds: float) -> str:

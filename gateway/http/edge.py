@@ -14,10 +14,11 @@ LF in values, spaces in the request line, chunk syntax), nor the body. The check
  (g) length         Transfer-Encoding is exactly `chunked`, never in HTTP/1.0, never beside
                     Content-Length, which is canonical decimal (CL.TE, TE.CL, TE.TE, CL.0, 0.CL)
  (h) body           none on GET, HEAD, OPTIONS (CL.0)
- (i) Expect         only `100-continue`, only with a body (Expect desync, 2025): else 417
+ (i) Expect         only `100-continue`, else 417 (Expect desync, 2025); without a body it asks for nothing
  (j) Upgrade        `websocket` is answered 426, anything else ignored; the listener closes the
                     connection after any upgrade request (aiohttp GHSA-mfx4-hv73-q22v)
- (k) target         origin-form only; raw path without anything two routers read differently
+ (k) target         origin-form, or absolute-form whose authority is the Host to the letter (RFC 9112 section
+                    3.2.2 has servers take it); raw path without anything two routers read differently
 """
 
 import re
@@ -51,6 +52,7 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
 _QUERY = re.compile(r'[!"$-~]*')
 # Control characters, "." "/" "\" "%" and everything beyond ASCII, percent-encoded.
 _ENCODED_TRICK = re.compile(r"%(?:[01][0-9a-f]|2[5ef]|5c|7f|[89a-f][0-9a-f])", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"https?://([^/?#]+)((?:[/?].*)?)", re.IGNORECASE)
 _ENCODED_SLASH = re.compile(r"%2f", re.IGNORECASE)
 _TRICK_SEGMENT = re.compile(r"//|/\.{1,2}(?:/|\Z)")
 # The one route whose last part may hold a model name such as `ns/model`, slash encoded.
@@ -72,12 +74,11 @@ def check_edge(method: str, target: str, headers: Sequence[Header], http_version
         raise EdgeRejected("method_forbidden")
     fields = _read_fields(headers)
     _check_host(fields.get(b"host"), http_version)
-    has_body = _check_length(fields, http_version)
-    if has_body and method in _BODYLESS:
+    if _check_length(fields, http_version) and method in _BODYLESS:
         raise EdgeRejected("body_unexpected")
-    _check_expect(fields.get(b"expect"), has_body=has_body)
+    _check_expect(fields.get(b"expect"))
     _check_upgrade(headers)
-    return _read_target(target)
+    return _read_target(_origin_form(target, fields.get(b"host")))
 
 
 def demand_identity(headers: Sequence[Header]) -> None:
@@ -142,8 +143,8 @@ def _check_length(fields: dict[bytes, bytes], http_version: tuple[int, int]) -> 
     return True
 
 
-def _check_expect(expect: bytes | None, *, has_body: bool) -> None:
-    if expect is not None and (expect.lower() != b"100-continue" or not has_body):
+def _check_expect(expect: bytes | None) -> None:
+    if expect is not None and expect.lower() != b"100-continue":
         raise EdgeRejected("expectation", status=417)
 
 
@@ -153,10 +154,18 @@ def _check_upgrade(headers: Sequence[Header]) -> None:
             raise EdgeRejected("upgrade_websocket", status=426)
 
 
+def _origin_form(target: str, host: bytes | None) -> str:
+    """The target without scheme and authority; the scheme says nothing, the connection has its own."""
+    if target.startswith("/"):
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or host is None or absolute[1].lower().encode("latin-1", "replace") != host.lower():
+        raise EdgeRejected("target_form")
+    return absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
+
+
 def _read_target(target: str) -> CleanTarget:
     path, _, query = target.partition("?")
-    if not path.startswith("/"):
-        raise EdgeRejected("target_form")
     if not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
         raise EdgeRejected("target_characters")
     decoded = _ENCODED_SLASH.sub("/", path) if path.startswith(_MODEL_PATH) else path

@@ -8,7 +8,7 @@ without a key.
 import asyncio
 from collections.abc import Callable
 
-# RFC 9112 section 3 asks for 8000 bytes of request line; one header field, name included, has as much.
+# RFC 9112 section 3 asks for 8000 bytes of request line: the target may have more. A field's name and value together.
 MAX_LINE_BYTES = 8190
 MAX_FIELD_BYTES = 8190
 MAX_HEADERS = 64
@@ -17,7 +17,7 @@ MAX_HEAD_BYTES = 64 * 1024
 
 
 class HeadTooLong(Exception):
-    """A request's head went on beyond MAX_HEAD_BYTES."""
+    """A request's head went on beyond MAX_HEAD_BYTES, or a field in it beyond MAX_FIELD_BYTES."""
 
 
 class HeadBounds:

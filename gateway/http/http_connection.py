@@ -6,6 +6,7 @@ in time.
 """
 
 import asyncio
+import contextlib
 import socket
 import time
 import traceback
@@ -23,7 +24,7 @@ from gateway.http.body_framing import BodyFault
 from gateway.http.http_exchange import HttpExchange, answer_fixed
 from gateway.http.http_incoming import Origin
 from gateway.http.http_reply import HttpReply
-from gateway.http.http_wire import HttpWire
+from gateway.http.http_wire import LINGER_S, HttpWire
 from gateway.http.tls_context import tls_facts
 from gateway.incoming import ClientGone
 from gateway.request_id import new_request_id
@@ -154,9 +155,27 @@ class HttpConnection(HttpWire):
             self._current_request = None
             exchange.incoming.let_go()
         self._close |= self._draining
+        whole = self._is_whole(exchange.reply)
         if exchange.incoming.body_overdue:
             self._lingering_time, self._last_bytes_s = 0.0, OVERDUE_S
-        return exchange.reply, not self._is_whole(exchange.reply)
+        elif whole and not (exchange.reply.keep_alive or self._draining):
+            await self._leave(exchange)
+        return exchange.reply, not whole
+
+    async def _leave(self, exchange: HttpExchange) -> None:
+        """End our side at once and drop what still arrives: closing on unread bytes is a reset, which takes the
+        answer back (RFC 9112 section 9.6). TLS has no half of an end: there aiohttp drops a body's rest first.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing() or not transport.can_write_eof():
+            return
+        if not (self._broken or exchange.may_send_more):
+            return
+        self._broken, self._lingering_time = True, 0.0
+        with contextlib.suppress(OSError):  # the client is gone
+            transport.write_eof()
+        transport.resume_reading()  # paused where the body's buffer was full
+        await asyncio.sleep(LINGER_S)  # cancelled when the client is gone
 
     def _is_whole(self, reply: HttpReply) -> bool:
         if not reply.ended and not reply.shows_its_end and self.transport is not None:

@@ -46,6 +46,11 @@ class HttpExchange:
             may_persist=self._may_persist,
         )
 
+    @property
+    def may_send_more(self) -> bool:
+        """True when the client has not sent all of it, or did not ask for the end: bytes may be on their way."""
+        return not (self.payload.is_eof() and self._message.should_close)
+
     def _may_persist(self) -> bool:
         """After an upgrade request, or before the end of a body, the next bytes are not surely a request."""
         ends = self._message.should_close or self._message.upgrade or self._connection.is_closing

@@ -11,20 +11,27 @@ import asyncio
 from typing import Any
 
 from aiohttp import http_parser
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from aiohttp.web_server import Server
 
 from gateway.configuration.settings import ListenSettings
 from gateway.http.body_framing import BodyFault, BodyFraming, ChunkedFraming, FixedFraming
-from gateway.http.head_bounds import MAX_FIELD_BYTES, MAX_HEADERS, MAX_LINE_BYTES, HeadBounds
+from gateway.http.head_bounds import (
+    MAX_FIELD_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_LINE_BYTES,
+    HeadBounds,
+    HeadTooLong,
+)
 from gateway.http.http_incoming import BrokenFraming
 
 # Requests parsed ahead on one connection: each may hold a whole head (aiohttp: 32).
 MAX_PIPELINED = 2
 READ_BUFFER_BYTES = 64 * 1024
-# How long a body nobody asked for is thrown away, so that the client reads our answer, not a reset.
+# How long what follows a refusal is thrown away, so that the client reads our answer, not a reset.
 LINGER_S = 2.0
 
 _HEAD_END = b"\r\n\r\n"
@@ -49,7 +56,7 @@ class HttpWire(RequestHandler):
             loop,
             READ_BUFFER_BYTES,
             max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,  # its own count of a field depends on where the network cuts the name
             max_headers=MAX_HEADERS,
             payload_exception=BrokenFraming,
             auto_decompress=False,
@@ -129,7 +136,8 @@ class HttpWire(RequestHandler):
     def _feed(self, piece: bytes, *, may_begin: bool) -> tuple[RawRequestMessage, StreamReader] | None:
         """Let the parser read `piece`: the request that begins with it, if any. Raises what the parser refuses with.
 
-        Raises BodyFault, too, and forgets what the parser made of it, where no request can begin, or two do.
+        Raises BodyFault, too, where no request can begin, or two do, and HeadTooLong for a field; the parser's
+        request is forgotten then.
         """
         before = len(self._messages)
         super().data_received(piece)
@@ -141,6 +149,7 @@ class HttpWire(RequestHandler):
             raise message.exc or BodyFault("framing")
         if not may_begin or len(begun) > 1:
             raise BodyFault("request_begins")
+        message = _settled(message)
         self._messages.append((message, payload))
         return message, payload
 
@@ -169,6 +178,21 @@ class HttpWire(RequestHandler):
             if transport is not None:
                 transport.abort()
         return self._force_close
+
+
+def _settled(message: RawRequestMessage) -> RawRequestMessage:
+    """The request, where the parser does not measure a field or end a connection as we do. Raises HeadTooLong."""
+    if any(len(name) + len(value) > MAX_FIELD_BYTES for name, value in message.raw_headers):
+        raise HeadTooLong
+    return message._replace(should_close=True) if _says_both(message) else message
+
+
+def _says_both(message: RawRequestMessage) -> bool:
+    """An HTTP/1.0 head with `close` and `keep-alive`, which the parser keeps alive: RFC 9112 section 9.3 closes."""
+    if message.version >= HttpVersion11 or message.should_close:
+        return False
+    options = ",".join(message.headers.getall("Connection", ())).lower()
+    return "close" in {option.strip(" \t") for option in options.split(",")}
 
 
 def _framing_of(message: RawRequestMessage) -> BodyFraming:

@@ -1,1 +1,1 @@
-"""API keys at rest: the store, the pepper, and how a change is recorded."""
+"""Keys, revocations and grants: how they lie on disk, in memory and between hosts, and the pepper of the keys."""

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from gateway.homes.placed_file import PlacedFile
 from gateway.keys.key_rows import CREATE, SCHEMA_VERSION, UPGRADED_VERSION
 from gateway.keys.tables import TABLES
 from policies.errors import PolicyUnavailable
@@ -79,22 +80,19 @@ def _version(database: sqlite3.Connection) -> int:
 class KeyFile:
     """Whether the file that a connection once opened still lies where others look for it, and is sound.
 
-    An open connection goes on reading a file that was deleted or replaced, and pages that it knows from a
-    file that was overwritten: what others then write to the path would never be heard, revocations among it.
-    The file itself is not opened here but through SQLite, because closing it would drop SQLite's own locks
-    on it (sqlite.org/howtocorrupt.html, section 2.2).
+    A file that was overwritten in its place is another too, though SQLite goes on reading pages that it knows:
+    what others then write would never be heard, revocations among it.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises PolicyUnavailable when nothing is there."""
         self._path = path
-        self._place, self._state = self._look()
+        self._file = PlacedFile(path, "key_store")
+        self._state = self._file.first
 
     def require_same(self) -> None:
         """Raises PolicyUnavailable when the file is gone, another, not ours to read, or damaged. Cheap if unchanged."""
-        place, state = self._look()
-        if place != self._place:
-            raise PolicyUnavailable("key_store_replaced")
+        state = self._file.require_same()
         if state == self._state:
             return
         try:
@@ -103,13 +101,3 @@ class KeyFile:
         except sqlite3.Error as cause:
             raise PolicyUnavailable("key_store_unreadable") from cause
         self._state = state
-
-    def _look(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Where the file lies (device, inode), and its size with the time of its last change."""
-        try:
-            found = self._path.stat()
-        except OSError as cause:
-            raise PolicyUnavailable("key_store_away") from cause
-        if not os.access(self._path, os.R_OK | os.W_OK):
-            raise PolicyUnavailable("key_store_unreadable")
-        return (found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns)

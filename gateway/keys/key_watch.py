@@ -1,5 +1,6 @@
 """What a running gateway notices about keys: that one was used, that a replaced one still is, that one ends soon."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from gateway.clock import Clock
@@ -53,6 +54,11 @@ class KeyWatch:
     def ends(self) -> tuple[KeyEnd, ...]:
         """The active keys that end within 30 days."""
         return ends_within(self._all(), self._now_s(), SHOWN_S)
+
+    def active_by_team(self) -> dict[str, int]:
+        """How many active keys each team has, registered public keys among them."""
+        now_s = self._now_s()
+        return Counter(record.team for record in self._all() if record.state(now_s) == "active")
 
     def _all(self) -> tuple[KeyRecord | PublicKeyRecord, ...]:
         return (*self._keys.records(), *self._keys.public_keys.records())

@@ -100,7 +100,7 @@ class MemoryStore:
     def _charge_budgets(self, claims: tuple[BudgetClaim, ...], unix_s: int) -> None:
         if not claims:
             return
-        self._budgets.prune(unix_s)
+        self._budgets.prune(unix_s, self._clock.mono_ns() / NS)
         self._budgets.require_room((claim.name, period_key(claim.period, unix_s)) for claim in claims)
         for claim in claims:
             self._set_charged(claim, unix_s, self._charged(claim, unix_s) + claim.cost)

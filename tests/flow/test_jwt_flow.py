@@ -338,7 +338,7 @@ async def test_the_real_app_takes_tokens_by_its_policy(tmp_path: Path) -> None:
 
     async with opened(setting) as app:
         assert await tags(app) == 200
-        assert app._tokens.ready()
+        assert (app._tokens.keeping, app._tokens.keyless()) == (True, ())
         assert b'corral_key_set_age_seconds{issuer="corp"}' in await app._metrics_page()
         revoked = Revocation(kind="jti", subject="t1", at_s=time.time())
         app._keys.revocations.revoke(revoked)
@@ -346,4 +346,4 @@ async def test_the_real_app_takes_tokens_by_its_policy(tmp_path: Path) -> None:
         app.take_policy(PolicyInForce(policy=replace(policy, issuers={}), hash="1" * 64))
         assert await tags(app) == 401
         assert app._tokens.key_set_ages() == {}
-    assert not app._tokens.ready()
+    assert not app._tokens.keeping

@@ -25,10 +25,10 @@ PLACES = {
     "all": "all callers",
 }
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
-    "requests": ({"requests_per_minute": 1, "burst_requests": 1}, "1 requests a minute for {}"),
+    "requests": ({"requests_per_minute": 1, "burst_requests": 1}, "1 request a minute for {}"),
     "prompt": ({"prompt_tokens_per_minute": 5}, "5 prompt tokens a minute for {}"),
     "output": ({"output_tokens_per_minute": 17}, "17 output tokens a minute for {}"),
-    "concurrency": ({"concurrent_requests": 1}, "1 concurrent requests for {}"),
+    "concurrency": ({"concurrent_requests": 1}, "1 concurrent request for {}"),
     "day": ({"tokens_per_day": 23}, "23 tokens a day for {}"),
     "month": ({"tokens_per_month": 23}, "23 tokens a month for {}"),
 }

@@ -493,7 +493,7 @@ async def test_a_silent_connection_is_closed(pair):
         b"GET / HTTP/1.1\r\n\r\n" + GET,
         b"GET / HTTP/2.0\r\nHost: a\r\n\r\n" + GET,
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + GET,
-        b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n" + GET,
+        b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n" + GET,
         b"GET http://[]@/@?_ HTTP/1.1\r\nHost: a\r\n\r\n" + GET,
         b"GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n" + GET,
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n" + GET,

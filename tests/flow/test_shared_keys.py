@@ -14,7 +14,7 @@ from gateway.admin.new_home import HomePlan, make_home
 from gateway.app import App, opened
 from gateway.cli.admin_client import call_act
 from gateway.configuration.config import load_config
-from gateway.configuration.settings import StoreSettings
+from gateway.configuration.settings import GatewaySettings, StoreSettings
 from gateway.homes.home import Home
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
@@ -63,6 +63,13 @@ async def log_in(app: App, text: str) -> Principal:
     return await identity.verify(read_credential(presented), identity.allowance(HERE), presented)
 
 
+async def lacking(home: Home) -> set[str]:
+    """What the gateway of `home` lacks to be ready."""
+    status = await asyncio.to_thread(call_act, home, "status", {})
+    assert status["ready"] is (not status["lacks"])
+    return {each["name"] for each in status["lacks"]}
+
+
 async def heard(*apps: App) -> None:
     """What each has to tell, the others know; by itself this happens each second."""
     for app in (*apps, *apps):
@@ -104,6 +111,28 @@ async def test_a_gateway_that_never_heard_the_others_lets_nobody_in(tmp_path: Pa
         made = await asyncio.to_thread(call_act, home, "keys.create", {"team": "default"})
         with pytest.raises(PolicyUnavailable, match="keys_stale"):
             await log_in(app, made["key"])
+        assert not app.ready()
+        assert await lacking(home) == {"no_target", "store_away", "shared_keys_stale"}
         server.start()
         await heard(app)
         await log_in(app, made["key"])
+        assert "shared_keys_stale" not in await lacking(home)
+
+
+async def test_a_gateway_whose_redis_died_is_not_ready_once_its_keys_are_stale(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    server.ask("FLUSHALL")  # what homes with another pepper left could not be read
+    home = make(tmp_path / "home")
+    setting = setting_of(home, server)
+    config = replace(setting.config, gateway=GatewaySettings(stale_keys_s=1.5))
+    async with opened(replace(setting, config=config)) as app:
+        assert await lacking(home) == {"no_target"}
+        server.kill()
+        async with asyncio.timeout(20):
+            while "shared_keys_stale" not in await lacking(home):  # noqa: ASYNC110  # time itself is what it takes
+                await asyncio.sleep(0.1)
+        assert not app.ready()
+        status = await asyncio.to_thread(call_act, home, "status", {})
+        assert (status["ready"], bool(status["store"]["reason"])) == (False, True)
+    server.start()

@@ -78,13 +78,15 @@ async def test_t07_hosts_that_cannot_be_read_in_one_way_only(house: RawHouse) ->
     ]  # fmt: skip
     cases += [
         refused(f"{target!r} in absolute form", house.request(b"GET", target, host=host))
-        for target in (
-            b"http://localhost/api/tags",
-            b"http://evil/api/tags",
-            b"https://localhost/",
-            b"http:///api/tags",
+        for target, host in (
+            (b"http://localhost/api/tags", b"evil"),
+            (b"http://evil/api/tags", b"localhost"),
+            (b"https://localhost@evil/", b"localhost"),
+            (b"http://localhost:80/api/tags", b"localhost"),
+            (b"http:///api/tags", b"localhost"),
+            (b"http://localhost/api/tags#", b"localhost"),
+            (b"http://localhost/../api/tags", b"localhost"),
         )
-        for host in (b"localhost", b"evil")
     ]
     assert await house.faults(cases) == []
     assert "request.completed" not in house.gate.log.events()
@@ -97,6 +99,11 @@ async def test_t07_names_that_are_not_ours_are_misdirected(house: RawHouse) -> N
         for host, target, known in product(FOREIGN_HOSTS, targets, (False, True))
     ]
     assert await house.faults(cases) == []
+
+
+async def test_t07_an_absolute_target_with_the_host_is_the_path_in_it(house: RawHouse) -> None:
+    targets = (b"http://localhost/api/tags", b"HTTPS://localhost/api/tags?a=1", b"http://LOCALHOST/v1/models")
+    assert await house.faults([served(repr(target), house.request(b"GET", target)) for target in targets]) == []
 
 
 async def test_t07_names_that_are_ours(house: RawHouse) -> None:

@@ -65,8 +65,8 @@ def test_all_steps_are_told_in_their_order():
     assert (found.status, found.reason, found.decider) == (200, "", None)
     told = {step.number: step.text for step in found.steps}
     assert told[2] == "let in by allow 127.0.0.0/8"
-    assert "600 requests a minute for this login" in told[6]
-    assert "32 concurrent requests for this login" in told[10]
+    assert "600 requests a minute for this key" in told[6]
+    assert "32 concurrent requests for this key" in told[10]
 
 
 @pytest.mark.parametrize(

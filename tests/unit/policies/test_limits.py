@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
 from policies.limit_grant import LimitGrant
 from policies.limits import (
     BudgetClaim,
+    Claim,
     ConcurrencyClaim,
     RateClaim,
     Work,
+    dimensions,
     effective_team,
     longest_answer,
     request_claims,
@@ -142,6 +145,28 @@ def test_one_host_is_one_client_whatever_address_of_its_64_it_takes() -> None:
         for text in ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1")
     }
     assert names == {"requests:address:2001:db8::/64", "requests:address:2001:db8:0:1::/64"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        (ConcurrencyClaim("c", 1), "1 concurrent request for this key"),
+        (ConcurrencyClaim("c", 2), "2 concurrent requests for this key"),
+        (RateClaim("r", Rate(1, 1)), "1 request a minute for this key"),
+        (RateClaim("r", Rate(1, 1), unit="prompt_tokens"), "1 prompt token a minute for this key"),
+        (BudgetClaim("b", 1, 1, "day"), "1 token a day for this key"),
+    ],
+)
+def test_one_is_told_in_the_singular(claim: Claim, text: str) -> None:
+    assert claim.limit_text == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("api_key", "this key"), ("ssh_key", "this key"), ("certificate", "this login")]
+)
+def test_whose_limit_it_is_in_the_callers_words(kind: Any, word: str) -> None:
+    made_up = Principal(kind=kind, team="a", scopes=frozenset(), networks=Networks())
+    assert dimensions(made_up, Team(), policy(), CLIENT)[1].subject == word
 
 
 def test_callers_without_a_key_are_told_of_their_login() -> None:

@@ -20,6 +20,7 @@ from policies.policy_diff import (
     diff_policies,
     orphan_warnings,
     policy_data,
+    teamless_keys,
     walk,
 )
 
@@ -110,6 +111,14 @@ def test_a_team_that_goes_while_its_keys_live_is_warned_of():
         "team b is removed while 1 of its keys are active: they are refused from now on",
     )
     assert orphan_warnings(before, before, {"a": 2}) == ()
+
+
+def test_keys_of_teams_that_are_not_named_are_warned_of():
+    live = {"b": 2, "a": 1, "default": 3, "idle": 0}
+    assert teamless_keys(BASE, live) == (
+        "teams.a is not named while 1 of its keys are active: under this policy they are refused",
+        "teams.b is not named while 2 of its keys are active: under this policy they are refused",
+    )
 
 
 def test_details_are_bounded_and_count_the_rest():

@@ -28,6 +28,7 @@ class Desk:
         self.policy = Policy(teams={"blue": Team(models=("*",)), "red": Team()})
         self.random_bytes = secrets.token_bytes
         self.operator = "anna"
+        self.peppers = lambda: PEPPERS
 
     async def record(self, entry: dict) -> None:
         self.entries.append(entry)
@@ -36,7 +37,7 @@ class Desk:
         context = ActContext(
             keys=self.keys,
             policy=self.policy,
-            peppers=PEPPERS,
+            peppers=self.peppers,
             random_bytes=self.random_bytes,
             stamp=Stamp(int(self.now_s * 1e6), 5, "boot"),
             actor=Actor(kind="operator", id="1000", name=self.operator, method="so_peercred"),

@@ -61,7 +61,7 @@ def context(keys, log):
     return ActContext(
         keys=keys,
         policy=Policy(teams={"blue": Team()}),
-        peppers={1: b"p" * 32},
+        peppers=lambda: {1: b"p" * 32},
         random_bytes=bytes,
         stamp=Stamp(int(NOW_S * 1e6), 5, "boot"),
         actor=Actor(kind="operator", id="1000", name="anna", method="so_peercred"),

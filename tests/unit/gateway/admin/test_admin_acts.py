@@ -23,7 +23,7 @@ def context(tmp_path):
     yield ActContext(
         keys=store,
         policy=Policy(teams={"red": Team(), "blue": Team(models=("*",), weight=2.0)}),
-        peppers={1: b"1" * 32},
+        peppers=lambda: {1: b"1" * 32},
         random_bytes=lambda count: bytes([next(seeds)]) * count,
         stamp=Stamp(1_800_000_000_000_000, 5, "boot"),
         actor=Actor(kind="operator", id="1000", name="anna", method="so_peercred"),

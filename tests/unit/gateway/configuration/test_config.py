@@ -1,5 +1,6 @@
 """Invariant: a file is taken whole or refused with all its faults, each with its line; no value is ever repeated."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ def test_files_are_read_from_disk(tmp_path: Path) -> None:
     policy = load_policy(tmp_path / "policy.yaml")
     assert list(policy.teams) == ["on", "007"]
     assert policy.teams["on"].weight == 2.0
+
+
+UNREADABLE = ("int ''", "int _", "float ''", "bool x", "timestamp x", "binary é", "int x")
+"""Tags whose text does not fit; what PyYAML raises for it is of many kinds."""
 
 
 def test_aliases_are_followed() -> None:
@@ -110,6 +115,8 @@ def test_all_faults_are_listed_with_their_lines() -> None:
         ("a: [", "1: not valid YAML: expected the node content, but found '<stream end>'"),
         ("a: *b", "1: not valid YAML: found undefined alias 'b'"),
         ("tls: {key: !!python/object:os.system x}", "1: tls.key: cannot be read as a value"),
+        *((f"tls: {{key: !!{tag}}}", "1: tls.key: cannot be read as a value") for tag in UNREADABLE),
+        ("engine: {threads: 0x" + "f" * 5000 + "}", "1: engine.threads: must be a number of at most 64 bits"),
         ("a: 1\n---\nb: 2", "2: not valid YAML: but found another document"),
         ("a: \x00", "1: not valid YAML: a character that may not stand in it"),
         ("[" * 500, "1: nested deeper than 32 levels"),
@@ -134,6 +141,11 @@ def test_an_unknown_key_deep_inside_is_told_the_keys_of_its_own_place() -> None:
     for limits in (("teams", "a", "limits"), ("teams", "a", "key_limits"), ("address_limits",), ("model_limits", "m")):
         assert keys_at(Policy, limits) == [*BOUNDS, "mode"]
     assert keys_at(int | str, ()) == []
+
+
+def test_a_flood_of_values_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.configuration.yaml_tree.MAX_NODES", 100)
+    assert config_faults("- a\n" * 1000) == ["c.yaml:101: more than 20000 values once its aliases are followed"]
 
 
 def test_aliases_to_aliases_are_bounded() -> None:
@@ -192,6 +204,9 @@ def test_the_look_for_back_doors_is_not_too_often() -> None:
 def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigFaults, match=r"is not there: restore it"):
         load_config(tmp_path / "none.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigFaults, match="is not a file"):
+        load_config(tmp_path / "pipe.yaml")
     with pytest.raises(ConfigFaults, match="cannot be read: Is a directory"):
         load_policy(tmp_path)
     (tmp_path / "large.yaml").write_bytes(b"#" * (1024 * 1024 + 1))

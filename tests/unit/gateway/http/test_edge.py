@@ -120,7 +120,7 @@ def test_no_body_where_none_belongs(method, framing):
 
 
 @pytest.mark.parametrize(
-    ("expect", "length"), [(b"y 100-continue", b"1"), (b"200-ok", b"1"), (b"", b"1"), (b"100-continue", b"0")]
+    ("expect", "length"), [(b"y 100-continue", b"1"), (b"200-ok", b"1"), (b"", b"1"), (b"y", b"0")]
 )
 def test_expectations_that_cannot_be_met_are_417(expect, length):
     with pytest.raises(EdgeRejected) as refused:
@@ -130,6 +130,8 @@ def test_expectations_that_cannot_be_met_are_417(expect, length):
 
 def test_the_one_expectation_passes():
     assert edge("POST", headers=[HOST, (b"Expect", b"100-Continue"), (b"Content-Length", b"1")])
+    assert edge("POST", headers=[HOST, (b"Expect", b"100-continue"), (b"Content-Length", b"0")])
+    assert edge("GET", headers=[HOST, (b"Expect", b"100-continue")])
 
 
 @pytest.mark.parametrize("lines", [[b"websocket"], [b"h2c, WebSocket"], [b"h2c", b"websocket"]])
@@ -143,9 +145,36 @@ def test_other_upgrades_are_ignored():
     assert edge(headers=[HOST, (b"Connection", b"Upgrade"), (b"Upgrade", b"h2c")])
 
 
-@pytest.mark.parametrize("target", ["", "*", "http://a/", "a/b", "?a", "HTTP://127.0.0.1:8443/api/tags"])
-def test_only_origin_form(target):
-    assert reason(target=target) == "target_form"
+@pytest.mark.parametrize(
+    "target",
+    [
+        "", "*", "http://a/", "a/b", "?a", "HTTP://127.0.0.1:8443/api/tags", "http:///api/tags", "http://", "http:/a/b",
+        "https://a@localhost/", "https://localhost:1/", "ftp://localhost/", "http://localhost#/", "http://localhost\\/",
+        "http://loc\u0130host/", "http://localhost.evil/", "//localhost//a",
+    ],
+)  # fmt: skip
+def test_origin_form_or_an_authority_that_is_the_host(target):
+    assert reason(target=target, headers=[(b"Host", b"localhost")]) in {"target_form", "path_segment"}
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://localhost/api/tags?a=1", "/api/tags", "a=1"),
+        ("HTTPS://LocalHost/", "/", ""),
+        ("http://localhost", "/", ""),
+        ("http://localhost?a", "/", "a"),
+        ("http://localhost/a?b=http://c/d", "/a", "b=http://c/d"),
+    ],
+)
+def test_absolute_form_with_the_host_is_the_path_in_it(target, path, query):
+    assert edge(target=target, headers=[(b"Host", b"localhost")]) == CleanTarget(path, query)
+
+
+def test_absolute_form_changes_none_of_the_paths_checks():
+    assert reason(target="http://localhost/a/../b", headers=[(b"Host", b"localhost")]) == "path_segment"
+    assert reason(target="http://localhost//a", headers=[(b"Host", b"localhost")]) == "path_segment"
+    assert reason(target="http://localhost/a", headers=[], version=(1, 0)) == "target_form"
 
 
 @pytest.mark.parametrize(

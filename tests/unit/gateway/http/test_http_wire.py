@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiohttp import http_parser
+from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 from aiohttp.web_server import Server
 
 from gateway.configuration.settings import ListenSettings
+from gateway.http.head_bounds import MAX_FIELD_BYTES
 from gateway.http.http_incoming import BrokenFraming
 from gateway.http.http_wire import HttpWire
 
@@ -25,9 +26,7 @@ class OtherReader:
     def __init__(self, wire: HttpWire, change: Callable[[bytes], bytes]) -> None:
         self.fed: list[bytes] = []
         self._change = change
-        self._real = http_parser.HttpRequestParser(
-            wire, asyncio.get_running_loop(), 2**16, payload_exception=BrokenFraming, max_msg_queue_size=2
-        )
+        self._real = wire._parser
 
     def feed_data(self, data: bytes) -> Any:
         self.fed.append(data)
@@ -144,6 +143,28 @@ async def test_a_body_beyond_its_buffer_waits_and_what_follows_waits_too() -> No
         read += await body.readany()
     assert read == large
     assert outcome(wire) == ["GET"]
+
+
+@pytest.mark.parametrize(("size_bytes", "seen"), [(MAX_FIELD_BYTES, ["GET"]), (MAX_FIELD_BYTES + 1, ["refused"])])
+async def test_a_fields_bound_does_not_depend_on_cuts(size_bytes: int, seen: list[str]) -> None:
+    sent = GET[:-2] + b"X" * 100 + b": " + b"a" * (size_bytes - 100) + b"\r\n\r\n"
+    for cut in (len(GET), len(GET) + 50, len(GET) + 98, len(GET) + 99, len(GET) + 100, len(GET) + 4000, len(sent) - 1):
+        wire, _ = wire_of()
+        wire.data_received(sent[:cut])
+        wire.data_received(sent[cut:])
+        assert outcome(wire) == seen, cut
+
+
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [(b"keep-alive", False), (b"close", True), (b"keep-alive, x,\tClose", True), (b"keep-alive, closed", False)],
+)
+async def test_close_wins_in_http_1_0(options: bytes, ends: bool) -> None:
+    wire, _ = wire_of()
+    wire.data_received(b"GET / HTTP/1.0\r\nConnection: " + options + b"\r\n\r\n")
+    message, _ = wire._messages[0]
+    assert isinstance(message, RawRequestMessage)
+    assert message.should_close is ends
 
 
 async def test_nothing_at_all_changes_nothing() -> None:

@@ -41,7 +41,7 @@ BODY = json.dumps(
 STEPS: dict[str, tuple[str, ...]] = {
     "0 edge": ("gateway.request.check_edge", "gateway.http.door.Door.require"),
     "1 client address": ("gateway.request.client_address",),
-    "2 networks": ("policies.networks.Networks.require",),
+    "2 networks": ("policies.addresses.networks.Networks.require",),
     "3 guessing bound": ("gateway.identity.Identity.allowance",),
     "4 credential": ("gateway.request.read_credential",),
     "5 principal": ("gateway.identity.Identity.verify",),

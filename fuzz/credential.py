@@ -1,6 +1,6 @@
 """Invariant: any headers and query give one credential of bounded printable text, or a refusal of ours."""
 
-from policies.credential import (
+from policies.credentials.credential import (
     MAX_CREDENTIAL_BYTES,
     QUERY_NAMES,
     ApiKeyCredential,

@@ -56,10 +56,10 @@ from gateway.setting import Setting, admin_gid
 from gateway.stream_watch import StreamWatch
 from gateway.tokens.token_verifier import TokenVerifier
 from policies.access import ListenerName
+from policies.addresses.networks import Address
 from policies.audit_record import Actor, system_record
-from policies.guessing import Guessing
-from policies.networks import Address
-from policies.principal import Principal
+from policies.credentials.principal import Principal
+from policies.limiting.guessing import Guessing
 
 log = structlog.get_logger("corral.gateway")
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from gateway.clock import Clock
-from policies.certificate_identity import verify_certificate
-from policies.certificate_mapping import CertificateIdentity
-from policies.client_certificate import ClientCertificate
-from policies.client_trust import ClientTrust
-from policies.credential import CertificateCredential
+from policies.certificates.certificate_identity import verify_certificate
+from policies.certificates.certificate_mapping import CertificateIdentity
+from policies.certificates.client_trust import ClientTrust
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.credential import CertificateCredential
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated
-from policies.principal import Principal
 
 
 class CertificateVerifier:

@@ -17,12 +17,12 @@ from gateway.request_id import new_request_id
 from gateway.routes import Match, dialect_of
 from gateway.stream_shape import Plain, StreamShape
 from policies.access import ListenerName
+from policies.addresses.networks import Address
 from policies.audit_record import Actor
 from policies.call import Embedded, Event, Final, ModelCard, Reasoning, Text, ToolCalled, Usage
+from policies.credentials.principal import Principal
 from policies.errors import Refused
-from policies.limits import Reservation, Taken, Used
-from policies.networks import Address
-from policies.principal import Principal
+from policies.limiting.limits import Reservation, Taken, Used
 from policies.standing import Standing
 
 BYTES_PER_TOKEN = 4

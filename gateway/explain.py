@@ -16,15 +16,15 @@ from gateway.offline_token import CannotTell
 from gateway.request_audit import ERROR_EVENTS
 from gateway.routes import Found, RouteTable
 from policies.access import ListenerName
+from policies.addresses.client_address import client_address
+from policies.addresses.networks import Address
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of
 from policies.call import ModelCard
-from policies.client_address import client_address
-from policies.deciding_setting import STEPS, Caller, Decider, decider
+from policies.credentials.principal import Principal
 from policies.errors import Refused
-from policies.limits import Claim, Claims, RateClaim, Work, longest_answer, request_claims, work_claims
-from policies.networks import Address
+from policies.limiting.limits import Claim, Claims, RateClaim, Work, longest_answer, request_claims, work_claims
 from policies.policy import Policy, Team
-from policies.principal import Principal
+from policies.policy_file.deciding_setting import STEPS, Caller, Decider, decider
 
 Outcome = Literal["ok", "refused", "unknown"]
 Prove = Callable[[], Principal]

@@ -22,14 +22,14 @@ from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
 from gateway.running import Running
 from policies.access import ListenerName
+from policies.addresses.networks import Address
 from policies.admission import Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call
-from policies.limit_grant import LimitGrant
-from policies.limits import Claims, Reservation, Store, Work, effective_team, longest_answer
-from policies.networks import Address
+from policies.credentials.principal import Principal
+from policies.limiting.limit_grant import LimitGrant
+from policies.limiting.limits import Claims, Reservation, Store, Work, effective_team, longest_answer
 from policies.policy import Policy, Team
-from policies.principal import Principal
 
 OUR_FAULTS = (ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied)
 """Ends that cost the caller only what it was already given."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.clock import Clock
-from policies.client_certificate import ClientCertificate
-from policies.credential import (
+from policies.addresses.networks import Address
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.credential import (
     ApiKeyCredential,
     CertificateCredential,
     Credential,
@@ -17,10 +18,9 @@ from policies.credential import (
     Presented,
     SignedCredential,
 )
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated
-from policies.guessing import GuessAllowance, Guessing
-from policies.networks import Address
-from policies.principal import Principal
+from policies.limiting.guessing import GuessAllowance, Guessing
 
 
 class ApiKeys(Protocol):

@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from policies.access import ListenerName
-from policies.client_certificate import ClientCertificate
+from policies.credentials.client_certificate import ClientCertificate
 
 Header = tuple[bytes, bytes]
 

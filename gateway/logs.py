@@ -26,7 +26,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from engine.errors import EngineError
-from policies.api_key import mask_api_keys
+from policies.credentials.api_key import mask_api_keys
 from policies.errors import Refused
 
 MAX_TEXT = 1024

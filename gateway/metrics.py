@@ -12,8 +12,8 @@ from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
 from gateway.http.listener import AcceptCounts
 from gateway.limits.fallback_store import StoreState
-from policies.key_expiry import KeyEnd
-from policies.tls_expiry import FileEnd
+from policies.certificates.tls_expiry import FileEnd
+from policies.credentials.key_expiry import KeyEnd
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,20 +1,20 @@
 """Verifies a JWT as the gateway would, but without the network, for `corral policy explain --jwt`.
 
-The checks are those of `policies.jwt` and `policies.claims`, in their order. Keys come from a file that the
-issuer's entry names; where they come over the network the answer is that it cannot be told, and where the
+The checks are those of `policies.tokens.jwt` and `policies.tokens.claims`, in their order. Keys come from a file
+that the issuer's entry names; where they come over the network the answer is that it cannot be told, and where the
 checks stopped. Revocations are the running gateway's and are not asked.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from policies.claims import principal_of
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated
-from policies.issuer import Issuer
-from policies.jwk import KeySet, read_key_set
-from policies.jwt import check_kind, verify_jwt
-from policies.jwt_form import read_jwt, unverified_issuer
-from policies.principal import Principal
+from policies.tokens.claims import principal_of
+from policies.tokens.issuer import Issuer
+from policies.tokens.jwk import KeySet, read_key_set
+from policies.tokens.jwt import check_kind, verify_jwt
+from policies.tokens.jwt_form import read_jwt, unverified_issuer
 
 
 class CannotTell(Exception):

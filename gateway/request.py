@@ -23,12 +23,12 @@ from gateway.json_body import parse_object
 from gateway.routes import Found, dialect_of
 from gateway.stream_shape import stream_shape
 from gateway.time_limit import answered_within
+from policies.addresses.client_address import client_address
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
-from policies.client_address import client_address
-from policies.credential import Presented, read_credential
+from policies.credentials.credential import Presented, read_credential
 from policies.errors import AuditUnavailable, EdgeRejected, Refused
-from policies.limits import request_claims, work_claims
+from policies.limiting.limits import request_claims, work_claims
 
 
 async def handle(gate: Gate, incoming: Incoming, reply: Reply) -> None:

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from gateway.exchange import Exchange
-from policies.client_certificate import ClientCertificate
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.principal import Principal
 from policies.errors import NoCapacity, NotAuthenticated, Refused, Revoked
-from policies.principal import Principal
 
 LAST_WORDS_S = 2.0
 """What a cut stream gets to send its error and write its record."""

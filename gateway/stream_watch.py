@@ -5,9 +5,9 @@ from dataclasses import replace
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
 from gateway.running import Running
+from policies.credentials.principal import Principal
+from policies.credentials.revocation import cause_to_cut
 from policies.errors import Refused
-from policies.principal import Principal
-from policies.revocation import cause_to_cut
 
 
 class StreamWatch:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, structs
 
-from policies.api_key import mask_api_keys
+from policies.credentials.api_key import mask_api_keys
 
 Stage = Literal["authorized", "completed", "denied", "aborted", "admin", "system"]
 Effect = Literal["allow", "deny", "limit", "shed", "error"]

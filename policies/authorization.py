@@ -10,11 +10,11 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from policies.access import Scope, require_scope
+from policies.addresses.networks import Address
 from policies.call import ModelCard
+from policies.credentials.principal import Principal
 from policies.errors import ModelUnknown, NotAuthorized
-from policies.networks import Address
 from policies.policy import Policy, Team, may_use
-from policies.principal import Principal
 
 FindModel = Callable[[str], ModelCard | None]
 

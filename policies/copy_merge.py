@@ -15,10 +15,10 @@ A key's last use is no part of it: each gateway knows its own.
 from dataclasses import replace
 from typing import TypeVar
 
-from policies.key_record import KeyRecord
-from policies.limit_grant import LimitGrant
-from policies.public_key import PublicKeyRecord
-from policies.revocation import Revocation
+from policies.credentials.key_record import KeyRecord
+from policies.credentials.public_key import PublicKeyRecord
+from policies.credentials.revocation import Revocation
+from policies.limiting.limit_grant import LimitGrant
 
 Key = TypeVar("Key", KeyRecord, PublicKeyRecord)
 

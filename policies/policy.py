@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from policies.certificate_mapping import CertificateIdentity
-from policies.issuer import Issuer
-from policies.networks import Address, ListenerNetworks, Networks
-from policies.trusted_proxies import NOBODY, ForwardedHeader, TrustedProxies
+from policies.addresses.networks import Address, ListenerNetworks, Networks
+from policies.addresses.trusted_proxies import NOBODY, ForwardedHeader, TrustedProxies
+from policies.certificates.certificate_mapping import CertificateIdentity
+from policies.tokens.issuer import Issuer
 
 TEAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}

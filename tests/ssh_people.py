@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.ssh_signature import Signer, read_signer
+from policies.policy_file.ssh_signature import Signer, read_signer
 
 SSH_KEYGEN = shutil.which("ssh-keygen")
 needs_ssh_keygen = pytest.mark.skipif(SSH_KEYGEN is None, reason="ssh-keygen (Debian: openssh-client) is not here")

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.api_jws import PyJWS
 
-from policies.issuer import Issuer
-from policies.jwk import KeySet, read_key_set
+from policies.tokens.issuer import Issuer
+from policies.tokens.jwk import KeySet, read_key_set
 
 NOW_S = 1_700_001_000.0
 """What a fresh ManualClock says."""

@@ -10,11 +10,11 @@ import secrets
 import statistics
 import time
 
-from policies.api_key import NewKey, mint
-from policies.credential import ApiKeyCredential
+from policies.credentials.api_key import NewKey, mint
+from policies.credentials.credential import ApiKeyCredential
+from policies.credentials.key_record import KeyRecord, new_record
+from policies.credentials.principal import verify_api_key
 from policies.errors import NotAuthenticated
-from policies.key_record import KeyRecord, new_record
-from policies.principal import verify_api_key
 
 SAMPLES = 100_000
 KEYS = 1_000

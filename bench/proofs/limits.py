@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 from gateway.limits.budget_book import BudgetBook
 from gateway.limits.memory_store import MemoryStore
 from policies.errors import RateLimited
-from policies.limits import Claims, RateClaim, Reservation, Used
-from policies.rate_limit import NS_PER_MINUTE, Rate
+from policies.limiting.limits import Claims, RateClaim, Reservation, Used
+from policies.limiting.rate_limit import NS_PER_MINUTE, Rate
 
 STEPS = 1_000_000
 SEEDS = (1, 2, 3, 4)

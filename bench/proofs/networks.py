@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import islice
 
-from policies.network_table import Address, Network, NetworkTable
+from policies.addresses.network_table import Address, Network, NetworkTable
 
 PREFIXES = 10_000
 LOOK_UPS = 1_000_000

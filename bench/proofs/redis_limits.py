@@ -26,8 +26,8 @@ from gateway.limits.memory_store import MemoryStore
 from gateway.limits.redis_link import RedisLink
 from gateway.limits.redis_store import RedisStore
 from policies.errors import BeyondLimit, PolicyUnavailable, QuotaExceeded, RateLimited
-from policies.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
-from policies.rate_limit import Conforming, Rate, gcra
+from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
+from policies.limiting.rate_limit import Conforming, Rate, gcra
 from tests.redis_server import RedisServer, redis_server
 
 PROCESSES = 4

@@ -27,10 +27,10 @@ from gateway.exchange import Exchange
 from gateway.homes.home import Home
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
+from policies.addresses.networks import Networks
 from policies.audit_record import Actor
-from policies.networks import Networks
+from policies.credentials.principal import Principal
 from policies.policy import Policy, Team
-from policies.principal import Principal
 from tests.fakes import FakeIncoming
 from tests.redis_server import RedisServer, redis_server
 

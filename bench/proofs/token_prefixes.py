@@ -19,9 +19,9 @@ from jwt.algorithms import OKPAlgorithm
 from gateway.clock import SystemClock
 from gateway.tokens.token_verifier import TokenVerifier
 from gateway.tokens.verified_cache import MAX_TOKENS
-from policies.credential import JwtCredential
-from policies.issuer import Issuer
-from policies.jwk import KeySet, read_key_set
+from policies.credentials.credential import JwtCredential
+from policies.tokens.issuer import Issuer
+from policies.tokens.jwk import KeySet, read_key_set
 
 TOKENS = 100_000
 SHARED = (20, 64, 128)

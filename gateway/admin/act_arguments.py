@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from gateway.admin.act import ActRefused
 from gateway.admin.duration import read_duration_s
-from policies.api_key import find_api_keys
+from policies.credentials.api_key import find_api_keys
 
 # 256 characters is room for a sentence and bounds what one act can add to the log.
 Text = Annotated[str, Meta(max_length=256)]

@@ -1,4 +1,4 @@
-"""The acts on temporary exceptions from limits: `corral grants add|list|end`. The rules: `policies.limit_grant`."""
+"""The acts on exceptions from limits: `corral grants add|list|end`. The rules: `policies.limiting.limit_grant`."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,8 +11,8 @@ from gateway.admin.key_terms import require_team
 from gateway.keys.grant_store import grant_details
 from gateway.keys.key_views import show_time
 from policies.audit_record import Change
-from policies.key_record import DAY_S
-from policies.limit_grant import LimitGrant
+from policies.credentials.key_record import DAY_S
+from policies.limiting.limit_grant import LimitGrant
 from policies.policy import Limits, Team
 
 LONGEST_S = 366 * DAY_S

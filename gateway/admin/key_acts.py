@@ -28,9 +28,9 @@ from gateway.admin.key_terms import MAX_LIFETIME_S, read_lifetime_s, require_tea
 from gateway.keys.key_changes import KeyChange
 from gateway.keys.key_views import key_view, public_key_view, review_findings, show_time
 from gateway.keys.pepper import UnfitPepper
-from policies.api_key import NewKey, mint
-from policies.key_record import DAY_S, KeyRecord, new_record
-from policies.networks import read_network
+from policies.addresses.networks import read_network
+from policies.credentials.api_key import NewKey, mint
+from policies.credentials.key_record import DAY_S, KeyRecord, new_record
 
 MAX_OVERLAP_S = 30 * DAY_S
 

@@ -2,7 +2,7 @@
 
 from gateway.admin.act import ActContext, ActRefused
 from gateway.admin.act_arguments import read_span_s
-from policies.key_record import DAY_S, DEFAULT_LIFETIME_S
+from policies.credentials.key_record import DAY_S, DEFAULT_LIFETIME_S
 
 MAX_LIFETIME_S = 3650 * DAY_S
 

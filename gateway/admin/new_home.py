@@ -24,9 +24,9 @@ from gateway.keys.first_key import leave_first_key
 from gateway.keys.key_changes import audit_change
 from gateway.keys.key_store import KeyStore
 from gateway.keys.pepper import load_peppers, new_pepper_text
-from policies.api_key import NewKey, mint
 from policies.audit_record import Actor, Change, Decision, Stamp, admin_record
-from policies.key_record import KeyRecord, new_record
+from policies.credentials.api_key import NewKey, mint
+from policies.credentials.key_record import KeyRecord, new_record
 
 FIRST_SCOPES = frozenset({"inference", "models"})
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.admin.act import ActContext, Outcome
 from gateway.admin.act_arguments import Arguments, read_arguments
-from policies.policy_diff import policy_data
+from policies.policy_file.policy_diff import policy_data
 
 Json = dict[str, Any]
 

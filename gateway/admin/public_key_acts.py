@@ -13,9 +13,9 @@ from gateway.admin.act import ActContext, ActRefused, Outcome
 from gateway.admin.act_arguments import RegisterKey, RevokeKey, read_arguments
 from gateway.admin.key_terms import read_lifetime_s, require_team
 from gateway.keys.key_views import public_key_view
+from policies.addresses.networks import read_network
 from policies.audit_record import Change
-from policies.networks import read_network
-from policies.public_key import PublicKeyRecord, fingerprint, public_key_id, read_public_key
+from policies.credentials.public_key import PublicKeyRecord, fingerprint, public_key_id, read_public_key
 
 Json = dict[str, Any]
 

@@ -21,9 +21,9 @@ from gateway.admin.public_key_acts import revoked_public_keys
 from gateway.keys.key_changes import KeyChange
 from gateway.keys.key_views import show_time
 from policies.audit_record import Change
-from policies.key_record import KeyRecord
-from policies.public_key import PublicKeyRecord
-from policies.revocation import ALL_TEAMS, Lockdown, Revocation, RevocationKind
+from policies.credentials.key_record import KeyRecord
+from policies.credentials.public_key import PublicKeyRecord
+from policies.credentials.revocation import ALL_TEAMS, Lockdown, Revocation, RevocationKind
 
 Json = dict[str, Any]
 Concerns = Callable[[KeyRecord | PublicKeyRecord], bool]

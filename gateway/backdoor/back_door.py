@@ -19,7 +19,7 @@ from gateway.backdoor.findings import UNCHECKED, BackDoors, Look
 from gateway.backdoor.listening_sockets import Listening, read_listening
 from gateway.backdoor.suspects import Suspect, find_suspects, is_here
 from gateway.configuration.settings import BackDoorSettings, Config, UpstreamSettings
-from policies.networks import read_address
+from policies.addresses.networks import read_address
 
 RETRY_S = 15.0
 """How soon an upstream that was away is asked again: what was never found closed is not used."""

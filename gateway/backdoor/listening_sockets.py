@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from policies.networks import Address, read_address
+from policies.addresses.networks import Address, read_address
 
 LISTEN = "0A"
 PROC_NET = Path("/proc/net")

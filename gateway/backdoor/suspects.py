@@ -18,7 +18,7 @@ from msgspec import Struct
 from gateway.backdoor.engine_kinds import PORTS, Kind
 from gateway.backdoor.listening_sockets import Listening
 from gateway.configuration.settings import UpstreamSettings
-from policies.networks import read_address
+from policies.addresses.networks import read_address
 
 LOOPBACKS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "[::1]")}  # noqa: S104  # what is asked, not bound
 

@@ -127,7 +127,7 @@ def _terms(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _read_public_key(path: Path) -> str:
     """The key's two words without its comment; a private key given by mistake goes no further than this."""
-    from policies.public_key import read_public_key
+    from policies.credentials.public_key import read_public_key
 
     try:
         with path.open("rb") as file:

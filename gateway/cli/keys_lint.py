@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit
-from policies.api_key import KEY_LENGTH, find_api_keys
+from policies.credentials.api_key import KEY_LENGTH, find_api_keys
 
 CHUNK_BYTES = 1024 * 1024
 

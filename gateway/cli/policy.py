@@ -69,7 +69,7 @@ def diff(arguments: argparse.Namespace) -> int:
     from gateway.cli.policy_keys import active_keys
     from gateway.configuration.config import ConfigFaults, read_policy_data
     from gateway.homes.home import open_home
-    from policies.policy_diff import diff_policies, orphan_warnings
+    from policies.policy_file.policy_diff import diff_policies, orphan_warnings
 
     home = open_home(arguments.home)
     try:
@@ -132,8 +132,8 @@ def _remarks(arguments: argparse.Namespace, path: Path, written: "Written", poli
     from gateway.cli.policy_keys import active_keys
     from gateway.configuration.yaml_tree import read_tree
     from gateway.homes.home import NoHome, open_home
-    from policies.policy_diff import teamless_keys
-    from policies.policy_review import review_policy
+    from policies.policy_file.policy_diff import teamless_keys
+    from policies.policy_file.policy_review import review_policy
 
     remarks = [*review_policy(policy)]
     orphans: tuple[str, ...] = ()

@@ -15,8 +15,8 @@ from gateway.cli.policy_setting import decided_by, read_named, setting_of
 if TYPE_CHECKING:
     from gateway.explain import Case, Explanation, FindModel, Prove
     from policies.call import ModelCard
+    from policies.credentials.principal import Principal
     from policies.policy import Policy
-    from policies.principal import Principal
 
 KINDS = ("api_key", "jwt", "certificate", "ssh_key")
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ async def _no_page() -> bytes:
 
 def _case(arguments: argparse.Namespace, policy: "Policy", find_model: "FindModel") -> "Case":
     from gateway.explain import Case
-    from policies.networks import read_address
+    from policies.addresses.networks import read_address
 
     try:
         read_address(arguments.address)
@@ -103,8 +103,8 @@ def _prover(arguments: argparse.Namespace, policy: "Policy") -> "Prove":
         return _holder_of(arguments)
     if arguments.jwt is not None:
         return _bearer_of(arguments, policy)
-    from policies.networks import Networks
-    from policies.principal import Principal
+    from policies.addresses.networks import Networks
+    from policies.credentials.principal import Principal
 
     scopes = frozenset(arguments.scope or ("inference", "models"))
     return lambda: Principal(kind=arguments.kind, team=arguments.team, scopes=scopes, networks=Networks())
@@ -114,9 +114,9 @@ def _holder_of(arguments: argparse.Namespace) -> "Prove":
     """Who holds the key, as the key store knows it. Raises CommandFault for an unknown one."""
     from gateway.cli.admin_client import call_act
     from gateway.homes.home import open_home
+    from policies.addresses.networks import Networks
+    from policies.credentials.principal import Principal
     from policies.errors import NotAuthenticated
-    from policies.networks import Networks
-    from policies.principal import Principal
 
     keys = call_act(open_home(arguments.home), "keys.list", {})["keys"]
     key = next((each for each in keys if each["id"] == arguments.key_id), None)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from policies.policy import Policy
-from policies.policy_review import Remark
+from policies.policy_file.policy_review import Remark
 
 
 def file_remarks(policy: Policy, home: Path) -> Iterator[Remark]:

@@ -9,7 +9,7 @@ from gateway.cli.audit import find_chains
 from gateway.cli.audit_lines import read_record
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
 from gateway.cli.policy_setting import decided_by, read_named, setting_of
-from policies.deciding_setting import STEPS, Caller, Decider, decider
+from policies.policy_file.deciding_setting import STEPS, Caller, Decider, decider
 
 if TYPE_CHECKING:
     from gateway.policy_file.policy_reading import Written

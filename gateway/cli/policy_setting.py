@@ -8,8 +8,8 @@ from gateway.cli.output import BAD_INPUT, CommandFault
 
 if TYPE_CHECKING:
     from gateway.policy_file.policy_reading import Written
-    from policies.deciding_setting import Decider
     from policies.policy import Policy
+    from policies.policy_file.deciding_setting import Decider
 
 Json = dict[str, Any]
 

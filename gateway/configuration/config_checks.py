@@ -12,11 +12,11 @@ from gateway.configuration.settings import Config, ListenSettings, StoreSettings
 from gateway.configuration.store_url import read_store_url
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
 from gateway.configuration.yaml_tree import Misfit, Path
-from policies.host_names import read_host_names
-from policies.networks import read_address
+from policies.addresses.host_names import read_host_names
+from policies.addresses.networks import read_address
+from policies.addresses.trusted_proxies import read_proxy
+from policies.addresses.web_origin import read_origins
 from policies.policy import Policy
-from policies.trusted_proxies import read_proxy
-from policies.web_origin import read_origins
 
 UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_TIMEOUT_S = 86_400.0

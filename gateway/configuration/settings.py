@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from engine.settings import EngineSettings
-from policies.ssh_signature import Signer, read_signer
+from policies.policy_file.ssh_signature import Signer, read_signer
 
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
 TlsProfile = Literal["intermediate", "modern"]

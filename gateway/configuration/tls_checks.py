@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gateway.configuration.settings import Config
 from gateway.configuration.yaml_tree import Misfit
-from policies.certificate_mapping import check_certificate_name
+from policies.certificates.certificate_mapping import check_certificate_name
 from policies.policy import Policy
 
 

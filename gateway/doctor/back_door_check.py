@@ -12,7 +12,7 @@ from gateway.backdoor.findings import UNCHECKED
 from gateway.backdoor.listening_sockets import Listening, read_listening
 from gateway.configuration.settings import BackDoorSettings, Config
 from gateway.doctor.complaint import Complaint
-from policies.networks import read_address
+from policies.addresses.networks import read_address
 
 CHECK = "back door"
 SHOWN_ROUTES = 3

@@ -14,8 +14,8 @@ from gateway.homes.home import Home
 from gateway.policy_file.policy_reading import PolicyFile
 from gateway.supervision.startup_checks import startup_faults
 from gateway.supervision.startup_files import file_faults
+from policies.certificates.tls_expiry import FileEnd, due_warnings
 from policies.policy import Policy
-from policies.tls_expiry import FileEnd, due_warnings
 
 SHOWN_KEYS = 5
 

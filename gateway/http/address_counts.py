@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from policies.networks import Address
+from policies.addresses.networks import Address
 
 V6_NETWORK_BITS = 64
 """What one subscriber is given at least (RFC 6177): within it, a new address costs nothing."""

@@ -1,14 +1,14 @@
 """Takes the PROXY header off the front of a connection, to its last byte and no further: the next one is TLS.
 
-What the bytes mean is decided by `policies.proxy_header`; here they are only waited for. The header comes from a
-trusted proxy, which has it ready as it connects, so the caller's deadline for the handshake bounds it too.
+What the bytes mean is decided by `policies.addresses.proxy_header`; here they are only waited for. The header
+comes from a trusted proxy, which has it ready as it connects, so the caller's deadline for the handshake bounds it too.
 """
 
 import asyncio
 import socket
 
-from policies.networks import Address
-from policies.proxy_header import START_BYTES, ProxyHeaderFault, read_rest_bytes, read_source
+from policies.addresses.networks import Address
+from policies.addresses.proxy_header import START_BYTES, ProxyHeaderFault, read_rest_bytes, read_source
 
 
 async def read_announced(accepted: socket.socket, loop: asyncio.AbstractEventLoop) -> Address | None:

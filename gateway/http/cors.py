@@ -1,6 +1,6 @@
 """What a browser is told so that a page of an allowed origin can use the API (Fetch standard, CORS protocol).
 
-The origin was found allowed at step 0 (`policies.web_origin`). A preflight carries no credential, so it is
+The origin was found allowed at step 0 (`policies.addresses.web_origin`). A preflight carries no credential, so it is
 answered without one, after the network lists; it tells which methods a path has, and to allowed origins only.
 `Access-Control-Allow-Credentials` is never sent: keys travel in headers that the page itself sets.
 """

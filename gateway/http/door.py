@@ -9,8 +9,8 @@ from cryptography import x509
 
 from gateway.configuration.settings import ListenSettings
 from gateway.incoming import Header
-from policies.host_names import LOOPBACK, HostNames, read_host_names, require_host
-from policies.web_origin import read_origins, require_origin
+from policies.addresses.host_names import LOOPBACK, HostNames, read_host_names, require_host
+from policies.addresses.web_origin import read_origins, require_origin
 
 
 class Door:

@@ -29,7 +29,7 @@ from gateway.http.tls_context import tls_facts
 from gateway.incoming import ClientGone
 from gateway.request_id import new_request_id
 from policies.access import ListenerName
-from policies.client_certificate import UnfitCertificate
+from policies.credentials.client_certificate import UnfitCertificate
 
 OnFramingError = Callable[[str, str, str], None]
 

@@ -29,9 +29,9 @@ from gateway.configuration.settings import ListenSettings
 from gateway.http.address_counts import AddressCounts
 from gateway.http.announced_peer import read_announced
 from gateway.http.tls_context import certificate_fault
-from policies.networks import Address, read_address
-from policies.proxy_header import ProxyHeaderFault
-from policies.trusted_proxies import NOBODY, TrustedProxies
+from policies.addresses.networks import Address, read_address
+from policies.addresses.proxy_header import ProxyHeaderFault
+from policies.addresses.trusted_proxies import NOBODY, TrustedProxies
 
 # Accepts between two looks at running requests: a flood of connects must not starve them.
 ACCEPT_BATCH = 16

@@ -22,7 +22,7 @@ from msgspec import Struct
 from gateway.configuration.settings import TlsProfile
 from gateway.http.tls_groups import takes_only_ours
 from gateway.incoming import TlsFacts
-from policies.client_certificate import read_client_certificate
+from policies.credentials.client_certificate import read_client_certificate
 
 _OLDEST = {"intermediate": ssl.TLSVersion.TLSv1_2, "modern": ssl.TLSVersion.TLSv1_3}
 _TLS12_SUITES = (

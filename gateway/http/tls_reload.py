@@ -26,9 +26,9 @@ from gateway.homes.certificate_series import put_due_in_place
 from gateway.http.door import certificate_hosts
 from gateway.http.tls_context import ClientDemand, TlsFault, demand_readable, server_context
 from policies.access import ListenerName
-from policies.client_certificate import MALFORMED
-from policies.client_trust import ClientTrust, UnfitTrust, read_client_trust
-from policies.tls_expiry import EndWarning, FileEnd, due_warnings
+from policies.certificates.client_trust import ClientTrust, UnfitTrust, read_client_trust
+from policies.certificates.tls_expiry import EndWarning, FileEnd, due_warnings
+from policies.credentials.client_certificate import MALFORMED
 
 Note = Callable[[str, dict[str, str | int | float | bool]], None]
 Modes = Mapping[ListenerName, ClientCertificates]

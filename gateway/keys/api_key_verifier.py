@@ -1,11 +1,11 @@
-"""API keys at step 5: the key store and the peppers, joined to the decision in `policies.principal`."""
+"""API keys at step 5: the key store and the peppers, joined to the decision in `policies.credentials.principal`."""
 
 from collections.abc import Mapping
 
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
-from policies.credential import ApiKeyCredential
-from policies.principal import Principal, verify_api_key
+from policies.credentials.credential import ApiKeyCredential
+from policies.credentials.principal import Principal, verify_api_key
 
 
 class ApiKeyVerifier:

@@ -2,7 +2,7 @@
 
 from gateway.homes.home import Home
 from gateway.homes.private_file import write_private
-from policies.api_key import read_api_key
+from policies.credentials.api_key import read_api_key
 
 
 def leave_first_key(home: Home, text: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gateway.keys.revocation_store import Write
 from gateway.keys.tables import GRANTS
-from policies.limit_grant import LimitGrant
+from policies.limiting.limit_grant import LimitGrant
 
 END = "UPDATE grants SET ended_s = :ended_s WHERE id = :id AND ended_s IS NULL"
 
@@ -27,7 +27,7 @@ class GrantStore:
         return tuple(sorted(self._grants.values(), key=lambda grant: (grant.made_s, grant.id)))
 
     def of_team(self, team: str) -> tuple[LimitGrant, ...]:
-        """The team's grants that nobody ended; `policies.limit_grant.effective` knows which of them hold."""
+        """The team's grants that nobody ended; `policies.limiting.limit_grant.effective` knows which of them hold."""
         return self._by_team.get(team, ())
 
     def save(self, grant: LimitGrant) -> None:

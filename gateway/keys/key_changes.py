@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, fields
 
 from policies.audit_record import Change
-from policies.key_record import KeyRecord
+from policies.credentials.key_record import KeyRecord
 
 _UNTOLD = {"id", "digest", "last_used_s", "last_ip", "own_networks"}
 _TOLD = tuple(field.name for field in fields(KeyRecord) if field.name not in _UNTOLD)

@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import fields
 
-from policies.key_record import KeyRecord
+from policies.credentials.key_record import KeyRecord
 
 SCHEMA_VERSION = 3
 """Goes up with every change of a table. The version before is upgraded when it is opened; no other is opened.

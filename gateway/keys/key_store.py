@@ -22,8 +22,8 @@ from gateway.keys.key_rows import SELECT, TOUCH, UPSERT, read_row, write_row
 from gateway.keys.public_key_store import PublicKeyStore
 from gateway.keys.revocation_store import RevocationStore
 from gateway.keys.tables import GRANTS, LOCKDOWNS, PUBLIC_KEYS, REVOCATIONS
+from policies.credentials.key_record import KeyRecord
 from policies.errors import PolicyUnavailable
-from policies.key_record import KeyRecord
 
 TOUCH_GRANULARITY_S = 60.0
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from policies.key_record import DAY_S, KeyRecord
-from policies.public_key import PublicKeyRecord, fingerprint
+from policies.credentials.key_record import DAY_S, KeyRecord
+from policies.credentials.public_key import PublicKeyRecord, fingerprint
 
 SOON_S = 14 * DAY_S
 UNUSED_S = 60 * DAY_S

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
-from policies.key_expiry import ExpiryWarning, KeyEnd, due_warnings, ends_within
-from policies.key_record import DAY_S, KeyRecord
-from policies.networks import Address
-from policies.principal import Principal
-from policies.public_key import PublicKeyRecord
+from policies.addresses.networks import Address
+from policies.credentials.key_expiry import ExpiryWarning, KeyEnd, due_warnings, ends_within
+from policies.credentials.key_record import DAY_S, KeyRecord
+from policies.credentials.principal import Principal
+from policies.credentials.public_key import PublicKeyRecord
 
 FLAG_AGAIN_S = 3600.0
 """A program that was forgotten in a rotation calls all day; once an hour is enough to find it."""

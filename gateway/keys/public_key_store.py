@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.keys.revocation_store import Write
 from gateway.keys.tables import PUBLIC_KEYS
-from policies.public_key import PublicKeyRecord
+from policies.credentials.public_key import PublicKeyRecord
 
 
 class PublicKeyStore:

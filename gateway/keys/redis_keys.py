@@ -34,8 +34,8 @@ from gateway.keys.sealed_record import BrokenSeal, Row, plain_text, seal, sealed
 from gateway.keys.tables import GRANTS, LOCKDOWNS, PUBLIC_KEYS, REVOCATIONS
 from gateway.limits.redis_link import Part, RedisAway, RedisLink, Script
 from policies.copy_merge import merge_grants, merge_keys, merge_public_keys, merge_revocations
+from policies.credentials.revocation import Lockdown
 from policies.errors import PolicyUnavailable
-from policies.revocation import Lockdown
 
 KEYS = ("{corral}:keys", "{corral}:keys:changes", "{corral}:keys:head")
 ROUNDS = 4

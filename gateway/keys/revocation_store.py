@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.keys.tables import LOCKDOWNS, REVOCATIONS, UNLOCK
+from policies.credentials.revocation import Lockdown, Revocation, Revocations
 from policies.errors import PolicyUnavailable
-from policies.revocation import Lockdown, Revocation, Revocations
 
 Write = Callable[[str, list[dict[str, Any]]], int]
 """Runs a statement over rows in one transaction and answers how many rows changed; raises PolicyUnavailable."""

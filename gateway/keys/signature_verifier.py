@@ -1,10 +1,10 @@
-"""Verifies Ollama's client signature against the registered public keys. The rules: `policies.ollama_signature`."""
+"""Ollama's client signature against the registered public keys. The rules: `policies.credentials.ollama_signature`."""
 
 from gateway.clock import Clock
 from gateway.keys.public_key_store import PublicKeyStore
-from policies.credential import SignedCredential
-from policies.ollama_signature import Replays, verify_signature
-from policies.principal import Principal
+from policies.credentials.credential import SignedCredential
+from policies.credentials.ollama_signature import Replays, verify_signature
+from policies.credentials.principal import Principal
 
 
 class SignatureVerifier:

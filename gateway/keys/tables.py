@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from policies.limit_grant import LimitGrant
-from policies.public_key import PublicKeyRecord
-from policies.revocation import Lockdown, Revocation
+from policies.credentials.public_key import PublicKeyRecord
+from policies.credentials.revocation import Lockdown, Revocation
+from policies.limiting.limit_grant import LimitGrant
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

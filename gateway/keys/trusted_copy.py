@@ -5,8 +5,8 @@ import math
 from gateway.clock import Clock
 from gateway.keys.key_store import KeyStore
 from gateway.readiness import Source
-from policies.principal import Principal
-from policies.staleness import is_fresh, require_fresh
+from policies.credentials.principal import Principal
+from policies.credentials.staleness import is_fresh, require_fresh
 
 
 class TrustedCopy:

@@ -1,6 +1,7 @@
 """Claims decided and charged in this process, on its own share, while the shared store is away.
 
-The rates are decided in `policies.own_share`, what is refused and told by rule 7 of `policies.limit_decision`, as ever.
+The rates are decided in `policies.limiting.own_share`, what is refused and told by rule 7 of
+`policies.limiting.limit_decision`, as ever.
 """
 
 from collections.abc import Iterable
@@ -9,9 +10,9 @@ from gateway.clock import Clock
 from gateway.limits.held_reservations import HeldReservations
 from gateway.limits.store_keys import Brought, added, emptied
 from policies.errors import PolicyUnavailable
-from policies.limit_decision import NS, RETRY_CONCURRENCY_S, charged_claims, conclude
-from policies.limits import Claim, Claims, ConcurrencyClaim, RateClaim, Reservation, Taken, Used
-from policies.own_share import OwnShare, ShareVerdict
+from policies.limiting.limit_decision import NS, RETRY_CONCURRENCY_S, charged_claims, conclude
+from policies.limiting.limits import Claim, Claims, ConcurrencyClaim, RateClaim, Reservation, Taken, Used
+from policies.limiting.own_share import OwnShare, ShareVerdict
 from policies.standing import Standing
 
 

@@ -40,9 +40,9 @@ from gateway.limits.held_reservations import HeldReservations
 from gateway.limits.redis_link import RedisAway
 from gateway.limits.redis_store import RedisStore
 from policies.errors import PolicyUnavailable
-from policies.limit_decision import NS
-from policies.limits import Claim, Claims, RateClaim, Reservation, Taken, Used
-from policies.own_share import OwnShare
+from policies.limiting.limit_decision import NS
+from policies.limiting.limits import Claim, Claims, RateClaim, Reservation, Taken, Used
+from policies.limiting.own_share import OwnShare
 
 OnFailure = Literal["local", "closed", "unsafe_open"]
 Details = dict[str, str | int | float | bool]
@@ -70,7 +70,7 @@ class StoreState(Struct, frozen=True):
 
 
 class FallbackStore:
-    """`policies.limits.Store` over a RedisStore. `gateway` is this gateway's name, the same after a restart."""
+    """A `policies.limiting.limits.Store` over a RedisStore. `gateway` is our name, the same after a restart."""
 
     def __init__(self, redis: RedisStore, clock: Clock, gateway: str, on_failure: OnFailure, timeout_s: float) -> None:
         self._redis = redis

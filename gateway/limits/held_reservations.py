@@ -1,7 +1,7 @@
 """The reservations of this gateway that are not settled yet, and how many hold each place."""
 
 from gateway.limits.store_keys import Brought, lease, lease_end
-from policies.limits import Reservation
+from policies.limiting.limits import Reservation
 
 
 class HeldReservations:

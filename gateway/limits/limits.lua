@@ -1,4 +1,4 @@
--- Corral's limits in Redis 7: every decision of policies/limit_decision.py, carried out where the state lies.
+-- Corral's limits in Redis 7: every decision of policies/limiting/limit_decision.py, carried out where the state lies.
 --
 -- Numbers. A double holds whole numbers up to 2^53 exactly; nanoseconds since 1970 are beyond that, microseconds
 -- are not. A bucket's TAT is therefore kept as whole microseconds and the nanoseconds beyond them, and all sums are

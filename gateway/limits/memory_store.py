@@ -1,8 +1,8 @@
 """The limits' store of a single gateway: rates and concurrency in memory, budgets in the `BudgetBook`.
 
-Follows `policies.limit_decision`; what is here is where the states lie. Nothing awaits between a decision and its
-charge, so two requests cannot both take the last place. Rates and concurrency end with the process, which is right:
-who ran is gone, and no bucket remembers anything for longer than a day.
+Follows `policies.limiting.limit_decision`; what is here is where the states lie. Nothing awaits between a decision
+and its charge, so two requests cannot both take the last place. Rates and concurrency end with the process, which
+is right: who ran is gone, and no bucket remembers anything for longer than a day.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from gateway.clock import Clock
 from gateway.limits.budget_book import BudgetBook
 from gateway.limits.rate_buckets import RateBuckets
-from policies.limit_decision import (
+from policies.limiting.limit_decision import (
     NS,
     charged_claims,
     conclude,
@@ -22,11 +22,11 @@ from policies.limit_decision import (
     period_key,
     settle_budget,
 )
-from policies.limits import BudgetClaim, Claim, Claims, ConcurrencyClaim, RateClaim, Reservation, Taken, Used
+from policies.limiting.limits import BudgetClaim, Claim, Claims, ConcurrencyClaim, RateClaim, Reservation, Taken, Used
 
 
 class MemoryStore:
-    """`policies.limits.Store` in memory, with budgets on disk."""
+    """`policies.limiting.limits.Store` in memory, with budgets on disk."""
 
     def __init__(self, clock: Clock, budgets: BudgetBook) -> None:
         self._clock = clock

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.clock import Clock
 from policies.errors import PolicyUnavailable
-from policies.limit_decision import (
+from policies.limiting.limit_decision import (
     NS,
     RequestVerdict,
     Slots,
@@ -19,7 +19,7 @@ from policies.limit_decision import (
     settle_tokens,
     used_of,
 )
-from policies.limits import RateClaim, Used
+from policies.limiting.limits import RateClaim, Used
 from policies.standing import Standing
 
 MAX_BUCKETS = 200_000

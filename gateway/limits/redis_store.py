@@ -1,6 +1,6 @@
 """The limits' store of several gateways: one Redis 7, one script (`limits.lua`), the server's clock.
 
-Decides nothing: the script does, by the rules of `policies.limit_decision`, and both answer the same sequences
+Decides nothing: the script does, by the rules of `policies.limiting.limit_decision`, and both answer the same sequences
 alike. Here claims become its arguments and its figures the same verdicts, standings and refusals as in memory. What
 holds when the server cannot be asked stands in `fallback_store.py`; everything here raises RedisAway then.
 
@@ -21,8 +21,8 @@ from msgspec import Struct
 from gateway.limits.redis_link import Part, RedisAway, RedisLink, Script
 from gateway.limits.redis_verdict import US, Verdict, read_verdict, row_of
 from gateway.limits.store_keys import FLEET_KEYS, Brought, budget_key, claim_key, held_key, known_charge
-from policies.limit_decision import charged_claims, conclude, used_of
-from policies.limits import BudgetClaim, Claim, Claims, RateClaim, Reservation, Taken, Used
+from policies.limiting.limit_decision import charged_claims, conclude, used_of
+from policies.limiting.limits import BudgetClaim, Claim, Claims, RateClaim, Reservation, Taken, Used
 
 MAX_KNOWN = 10_000
 """Budgets that a gateway remembers, the last used ones."""

@@ -6,8 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.limits.redis_link import Part
-from policies.limit_decision import NEVER, NS, WINDOW_S, period_end_s
-from policies.limits import BudgetClaim, Claim, ConcurrencyClaim, RateClaim
+from policies.limiting.limit_decision import NEVER, NS, WINDOW_S, period_end_s
+from policies.limiting.limits import BudgetClaim, Claim, ConcurrencyClaim, RateClaim
 from policies.standing import Standing
 
 US = 1_000_000

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gateway.limits.redis_link import Part
-from policies.limit_decision import period_key
-from policies.limits import BudgetClaim, Claim, ConcurrencyClaim, RateClaim
+from policies.limiting.limit_decision import period_key
+from policies.limiting.limits import BudgetClaim, Claim, ConcurrencyClaim, RateClaim
 
 TAG = "{corral}"
 FLEET_KEYS = (f"{TAG}:fleet", f"{TAG}:gateways", f"{TAG}:peak")

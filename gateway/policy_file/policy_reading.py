@@ -22,7 +22,7 @@ from msgspec import Struct
 from gateway.configuration.config import ConfigFaults, parse_policy, policy_hash, read_file
 from gateway.configuration.settings import SignerSettings
 from gateway.policy_in_force import PolicyInForce
-from policies.ssh_signature import MAX_SIGNATURE_BYTES, find_signers
+from policies.policy_file.ssh_signature import MAX_SIGNATURE_BYTES, find_signers
 
 NAMESPACE = "corral-policy"
 """What `ssh-keygen -Y sign -n` must name, so that no signature made for something else counts."""

@@ -26,7 +26,7 @@ from gateway.policy_file.policy_reading import FileState, PolicyFile, Unsigned, 
 from gateway.policy_in_force import UNKNOWN_AUTHOR, PolicyInForce
 from policies.audit_record import Actor, Change, Decision, Entry, Stamp, admin_record
 from policies.errors import AuditUnavailable
-from policies.policy_diff import diff_details, diff_policies, orphan_warnings
+from policies.policy_file.policy_diff import diff_details, diff_policies, orphan_warnings
 
 log = structlog.get_logger("corral.policy")
 

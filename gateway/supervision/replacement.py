@@ -16,7 +16,7 @@ from gateway.policy_file.kept_policy import KeptPolicy
 from gateway.policy_file.policy_reading import PolicyFile
 from gateway.supervision.site import Site
 from gateway.supervision.start_faults import start_faults
-from policies.policy_diff import walk
+from policies.policy_file.policy_diff import walk
 
 log = structlog.get_logger("corral.supervisor")
 

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from gateway.homes.plain_file import open_plain
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
-from policies.discovery import key_set_url
-from policies.issuer import Issuer
-from policies.issuer_url import IssuerUrl, read_issuer_url
-from policies.jwk import MAX_SET_BYTES, KeySet, NoSigningKey, read_key_set
+from policies.tokens.discovery import key_set_url
+from policies.tokens.issuer import Issuer
+from policies.tokens.issuer_url import IssuerUrl, read_issuer_url
+from policies.tokens.jwk import MAX_SET_BYTES, KeySet, NoSigningKey, read_key_set
 
 FETCH_S = 5.0
 """From the first byte out to the last byte in. Requests may be waiting for it."""

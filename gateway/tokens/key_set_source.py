@@ -22,7 +22,7 @@ from msgspec import Struct
 from gateway.clock import Clock
 from gateway.tokens.key_set_fetch import KeySetFault, KeySetFetch, KeysWithdrawn
 from policies.errors import PolicyUnavailable
-from policies.jwk import KeySet
+from policies.tokens.jwk import KeySet
 
 FRESH_S = 900.0
 RETRY_S = 5.0

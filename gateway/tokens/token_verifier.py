@@ -1,4 +1,4 @@
-"""Step 5 for a JWT: joins the token's checks (`policies.jwt`) with the issuers' keys and the cache.
+"""Step 5 for a JWT: joins the token's checks (`policies.tokens.jwt`) with the issuers' keys and the cache.
 
 The issuers are the policy's and are swapped whole by `take`; an issuer whose keys come from the same place
 keeps those at hand. What was proven under the policy or the revocations of before is forgotten: `take`
@@ -19,14 +19,14 @@ from gateway.clock import Clock
 from gateway.tokens.key_set_fetch import KeySetFetch, open_fetch
 from gateway.tokens.key_set_source import FROM_A_FILE, OVER_THE_NETWORK, KeySetSource
 from gateway.tokens.verified_cache import Proven, VerifiedCache
-from policies.claims import principal_of
-from policies.client_certificate import ClientCertificate
-from policies.credential import JwtCredential
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.credential import JwtCredential
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated, NotAuthorized
-from policies.issuer import Issuer
-from policies.jwt import check_kind, require_binding, verify_jwt
-from policies.jwt_form import UnverifiedJwt, read_jwt, unverified_issuer
-from policies.principal import Principal
+from policies.tokens.claims import principal_of
+from policies.tokens.issuer import Issuer
+from policies.tokens.jwt import check_kind, require_binding, verify_jwt
+from policies.tokens.jwt_form import UnverifiedJwt, read_jwt, unverified_issuer
 
 log = structlog.get_logger("corral.tokens")
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-from policies.principal import Principal
+from policies.credentials.principal import Principal
 
 MAX_AGE_S = 60.0
 MAX_TOKENS = 10_000

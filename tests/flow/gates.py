@@ -32,12 +32,12 @@ from gateway.route_tables import route_tables
 from gateway.running import Running
 from gateway.stream_watch import StreamWatch
 from gateway.tokens.token_verifier import TokenVerifier
-from policies.api_key import mint
-from policies.guessing import Guessing
-from policies.key_record import KeyRecord, new_record
-from policies.networks import Address, Networks
+from policies.addresses.networks import Address, Networks
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import KeyRecord, new_record
+from policies.credentials.principal import Principal
+from policies.limiting.guessing import Guessing
 from policies.policy import KeyLimits, Policy, Team
-from policies.principal import Principal
 from tests.fakes import STAMP, FakeEngine, FakeIncoming, FakeReply, ManualClock, MemoryLog, card
 
 PEPPERS = {1: b"p" * 32}

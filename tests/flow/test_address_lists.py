@@ -16,7 +16,7 @@ from gateway.homes.run_folder import open_run_folder
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
 from policies.access import ListenerName
-from policies.networks import ListenerNetworks, Networks
+from policies.addresses.networks import ListenerNetworks, Networks
 from policies.policy import Policy
 from tests.flow.test_back_door import PLAN
 from tests.flow.test_listener_addresses import header

@@ -19,7 +19,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": f"{CANARY} body"}
 STEPS = {
     0: "gateway.request.check_edge",
     1: "gateway.request.client_address",
-    2: "policies.networks.Networks.require",
+    2: "policies.addresses.networks.Networks.require",
     3: "gateway.identity.Identity.allowance",
     4: "gateway.request.read_credential",
     5: "gateway.keys.api_key_verifier.verify_api_key",

@@ -11,9 +11,9 @@ import pytest
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.incoming import TlsFacts
 from gateway.request import handle
-from policies.certificate_mapping import CertificateIdentity
-from policies.client_certificate import read_client_certificate
-from policies.client_trust import ClientTrust, read_client_trust
+from policies.certificates.certificate_mapping import CertificateIdentity
+from policies.certificates.client_trust import ClientTrust, read_client_trust
+from policies.credentials.client_certificate import read_client_certificate
 from tests.authority import Authority, der
 from tests.fakes import FakeIncoming, FakeReply
 from tests.flow.gates import TestGate

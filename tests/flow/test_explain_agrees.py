@@ -9,10 +9,10 @@ import pytest
 
 from gateway.explain import Case, explain
 from policies.access import ListenerName
+from policies.addresses.networks import Networks
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated
-from policies.networks import Networks
 from policies.policy import KeyLimits, Team
-from policies.principal import Principal
 from tests.flow.gates import TestGate
 
 KEYS = ("one", "two", "metrics", "elsewhere", "teamless", "expired", "revoked", "early")

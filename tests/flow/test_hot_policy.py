@@ -24,9 +24,9 @@ from gateway.policy_in_force import PolicyInForce
 from gateway.request import handle
 from gateway.setting import Setting
 from policies.access import ListenerName
+from policies.addresses.networks import Networks
 from policies.audit_record import Actor, Entry, Stamp
 from policies.call import Call
-from policies.networks import Networks
 from policies.policy import KeyLimits, Policy, Team
 from tests.fakes import FakeIncoming, FakeReply
 from tests.flow.gates import TestGate

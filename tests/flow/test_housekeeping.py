@@ -20,8 +20,8 @@ from gateway.keys.key_watch import KeyWatch
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
 from policies.audit_record import Actor, Entry, Stamp
-from policies.key_record import DAY_S
-from policies.limit_grant import LimitGrant
+from policies.credentials.key_record import DAY_S
+from policies.limiting.limit_grant import LimitGrant
 from policies.policy import Policy, Team
 
 NOW_S = time.time()

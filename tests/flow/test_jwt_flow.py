@@ -22,14 +22,14 @@ from gateway.setting import Setting
 from gateway.tokens.key_set_fetch import FileFetch
 from gateway.tokens.key_set_source import KeySetSource
 from gateway.tokens.token_verifier import TokenVerifier
+from policies.addresses.networks import Networks, read_address
 from policies.audit_record import Actor, Stamp
-from policies.client_certificate import ClientCertificate
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.revocation import Lockdown, Revocation
 from policies.errors import PolicyUnavailable
-from policies.issuer import Entitlement, Issuer
-from policies.jwk import KeySet
-from policies.networks import Networks, read_address
 from policies.policy import Policy, Team
-from policies.revocation import Lockdown, Revocation
+from policies.tokens.issuer import Entitlement, Issuer
+from policies.tokens.jwk import KeySet
 from tests.fakes import FakeIncoming, FakeReply
 from tests.flow.gates import TestGate
 from tests.jwt_attacks import PLAYBOOK

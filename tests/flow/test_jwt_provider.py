@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway.tokens.token_verifier import TokenVerifier
-from policies.credential import JwtCredential
+from policies.credentials.credential import JwtCredential
 from policies.errors import Refused
-from policies.issuer import Issuer
+from policies.tokens.issuer import Issuer
 from tests.fakes import ManualClock
 from tests.tokens import ISS, b64, claims, header, issuer, jwk, jwks, sign
 

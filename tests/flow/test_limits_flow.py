@@ -12,7 +12,7 @@ import pytest
 from engine.errors import UpstreamFailed, WorkerDied
 from policies.call import Final, Reasoning, Text, ToolCall, ToolCalled, Usage
 from policies.errors import PolicyUnavailable
-from policies.limits import Reservation, Used
+from policies.limiting.limits import Reservation, Used
 from policies.policy import AddressLimits, KeyLimits, Limits, Team
 from tests.fakes import FakeReply
 from tests.flow.gates import TestGate

@@ -30,8 +30,8 @@ from gateway.http.http_wire import MAX_PIPELINED
 from gateway.http.listener import Listener, NoTlsContext
 from gateway.http.tls_context import server_context
 from gateway.incoming import ClientGone, Incoming, Reply
+from policies.addresses.trusted_proxies import NOBODY, TrustedProxies
 from policies.errors import Refused
-from policies.trusted_proxies import NOBODY, TrustedProxies
 
 PATIENCE_S = 5.0
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

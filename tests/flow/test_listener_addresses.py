@@ -21,8 +21,8 @@ from gateway.http.announced_peer import read_announced
 from gateway.http.http_handler import HttpServer
 from gateway.http.listener import Listener
 from gateway.http.tls_context import server_context
-from policies.proxy_header import SIGNATURE
-from policies.trusted_proxies import TrustedProxies
+from policies.addresses.proxy_header import SIGNATURE
+from policies.addresses.trusted_proxies import TrustedProxies
 from tests.flow.test_listener import GET, PATIENCE_S, QUICK, House, open_house, pair, until
 
 __all__ = ["pair"]  # the fixture

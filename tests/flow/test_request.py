@@ -12,9 +12,9 @@ import pytest
 from engine.errors import ContextTooLong, EngineError, ModelNotReady, PrepareFailed, SlotTaken, WorkerDied
 from gateway.dialects import ollama, openai
 from gateway.incoming import ClientGone
+from policies.addresses.networks import Networks
 from policies.call import Call, Event, Text
 from policies.errors import BodyTooLarge
-from policies.networks import Networks
 from policies.policy import KeyLimits, Team
 from tests.fakes import FakeEngine, FakeReply
 from tests.flow.gates import TestGate

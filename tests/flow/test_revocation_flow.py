@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from gateway.keys.key_store import KeyStore
-from policies.client_certificate import ClientCertificate
-from policies.credential import JwtCredential
-from policies.limit_grant import LimitGrant
-from policies.networks import Networks
-from policies.ollama_signature import REPEAT_S, WINDOW_S
+from policies.addresses.networks import Networks
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.credential import JwtCredential
+from policies.credentials.ollama_signature import REPEAT_S, WINDOW_S
+from policies.credentials.principal import Principal
+from policies.credentials.public_key import PublicKeyRecord, public_key_id
+from policies.credentials.revocation import ALL_TEAMS, Lockdown, Revocation
+from policies.limiting.limit_grant import LimitGrant
 from policies.policy import KeyLimits, Team
-from policies.principal import Principal
-from policies.public_key import PublicKeyRecord, public_key_id
-from policies.revocation import ALL_TEAMS, Lockdown, Revocation
 from tests.fakes import FakeReply
 from tests.flow.gates import BOTH, TestGate
 from tests.ollama_client import OllamaClient

@@ -18,12 +18,12 @@ from gateway.configuration.settings import GatewaySettings, StoreSettings
 from gateway.homes.home import Home
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
+from policies.addresses.networks import Address, read_address
 from policies.audit_record import Actor, Stamp
-from policies.credential import Presented, read_credential
+from policies.credentials.credential import Presented, read_credential
+from policies.credentials.principal import Principal
 from policies.errors import LockedDown, NotAuthenticated, PolicyUnavailable
-from policies.networks import Address, read_address
 from policies.policy import Policy, Team
-from policies.principal import Principal
 from tests.redis_server import RedisServer, redis_server
 
 HERE: Address = read_address("127.0.0.1")

@@ -17,8 +17,8 @@ from gateway.limits.redis_connection import SharedStoreFault
 from gateway.setting import Setting
 from policies.audit_record import Entry
 from policies.errors import RateLimited
-from policies.limits import RateClaim
-from policies.rate_limit import Rate
+from policies.limiting.limits import RateClaim
+from policies.limiting.rate_limit import Rate
 from tests.flow.test_housekeeping import PLAN, make_home, setting_of
 from tests.redis_server import redis_server
 

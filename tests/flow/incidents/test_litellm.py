@@ -112,7 +112,7 @@ async def test_cve_2026_59822_a_made_up_credential_is_nobody_on_every_route(gate
         "gateway.identity.Identity.allowance",
         "gateway.request.team_of",
         "gateway.request.authorize_scope",
-        "policies.networks.Networks.require",
+        "policies.addresses.networks.Networks.require",
     ],
 )
 async def test_a_fault_in_the_way_of_a_check_lets_nobody_through(

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.certificate_verifier import CertificateVerifier
-from policies.certificate_mapping import CertificateIdentity
-from policies.client_certificate import read_client_certificate
-from policies.client_trust import ClientTrust, read_client_trust
-from policies.credential import CertificateCredential
+from policies.certificates.certificate_mapping import CertificateIdentity
+from policies.certificates.client_trust import ClientTrust, read_client_trust
+from policies.credentials.client_certificate import read_client_certificate
+from policies.credentials.credential import CertificateCredential
 from policies.errors import NotAuthenticated
 from tests.authority import Authority, der
 from tests.fakes import ManualClock

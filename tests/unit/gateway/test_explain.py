@@ -10,10 +10,10 @@ from gateway.explain import Case, Explanation, explain
 from gateway.offline_token import CannotTell
 from gateway.route_tables import route_tables
 from policies.access import ListenerName
+from policies.addresses.networks import Networks
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated
-from policies.networks import Networks
 from policies.policy import AddressLimits, KeyLimits, Limits, Policy, Team
-from policies.principal import Principal
 from tests.fakes import card
 
 POLICY = Policy(

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.offline_token import CannotTell, verify_offline
 from policies.errors import NotAuthenticated, NotAuthorized
-from policies.issuer import Issuer
+from policies.tokens.issuer import Issuer
 from tests.tokens import NOW_S, claims, issuer, jwks, sign
 
 

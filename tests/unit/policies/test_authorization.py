@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from policies.access import Scope
+from policies.addresses.networks import Networks, read_address
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import ModelCard
+from policies.credentials.principal import Principal
 from policies.errors import AddressNotAllowed, ModelUnknown, NotAuthorized
-from policies.networks import Networks, read_address
 from policies.policy import Policy, Team
-from policies.principal import Principal
 
 HERE = read_address("192.0.2.1")
 CARDS = tuple(ModelCard(name=name, digest="0" * 64, size_bytes=1, modified_at=0.0) for name in ("a:latest", "b:latest"))

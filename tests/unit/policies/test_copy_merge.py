@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.api_key import mint
 from policies.copy_merge import merge_grants, merge_keys, merge_public_keys, merge_revocations
-from policies.key_record import KeyRecord, new_record
-from policies.limit_grant import LimitGrant
-from policies.public_key import BLOB_HEAD, PublicKeyRecord
-from policies.revocation import Revocation
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import KeyRecord, new_record
+from policies.credentials.public_key import BLOB_HEAD, PublicKeyRecord
+from policies.credentials.revocation import Revocation
+from policies.limiting.limit_grant import LimitGrant
 
 KEY = new_record(mint(bytes), {1: b"p" * 32}, 1000.0, team="blue", scopes=frozenset({"models"}))
 PUBLIC = PublicKeyRecord(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from policies.addresses.networks import ListenerNetworks, Networks, read_address
 from policies.errors import AddressNotAllowed
-from policies.networks import ListenerNetworks, Networks, read_address
 from policies.policy import Limits, Policy, Team
 
 

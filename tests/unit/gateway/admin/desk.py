@@ -9,10 +9,10 @@ from gateway.admin.act import ActContext, ActRefused
 from gateway.admin.admin_acts import perform
 from gateway.keys.key_store import KeyStore
 from policies.audit_record import Actor, Stamp
-from policies.credential import ApiKeyCredential
+from policies.credentials.credential import ApiKeyCredential
+from policies.credentials.principal import verify_api_key
 from policies.errors import NotAuthenticated
 from policies.policy import Policy, Team
-from policies.principal import verify_api_key
 
 NOW_S = 1_800_000_000.0
 PEPPERS = {1: b"1" * 32, 2: b"2" * 32}

@@ -11,10 +11,10 @@ import pytest
 from gateway.admin.act import Act, ActContext, ActRefused, Outcome, perform_one_of
 from gateway.keys.key_changes import KeyChange
 from gateway.keys.key_store import KeyStore
-from policies.api_key import mint
 from policies.audit_record import Actor, Stamp
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import KeyRecord, new_record
 from policies.errors import AuditUnavailable, PolicyUnavailable
-from policies.key_record import KeyRecord, new_record
 from policies.policy import Policy, Team
 
 NOW_S = 1_800_000_000.0

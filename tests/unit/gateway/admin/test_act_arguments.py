@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.admin.act import ActRefused
 from gateway.admin.act_arguments import Arguments, CreateKey, ListTeams, RevokeKey, read_arguments, read_span_s
-from policies.api_key import mint
+from policies.credentials.api_key import mint
 
 
 def test_defaults():

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.keys.key_store import KeyStore
-from policies.key_record import DAY_S
+from policies.credentials.key_record import DAY_S
 from policies.policy import KeyLimits, Limits, Policy, Team
 from tests.unit.gateway.admin.desk import Desk
 

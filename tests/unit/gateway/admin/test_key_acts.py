@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.keys.key_store import KeyStore
-from policies.api_key import mint
-from policies.key_record import DAY_S
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import DAY_S
 from policies.policy import Policy, Team
 from tests.unit.gateway.admin.desk import NOW_S, Desk
 

@@ -13,11 +13,11 @@ from gateway.admin.new_home import HomeNotMade, HomePlan, make_home
 from gateway.homes.home import Home, open_home
 from gateway.keys.key_store import KeyStore
 from gateway.keys.pepper import load_peppers
+from policies.addresses.networks import Networks, read_address
 from policies.audit_record import Actor, Stamp
-from policies.credential import ApiKeyCredential
+from policies.credentials.credential import ApiKeyCredential
+from policies.credentials.principal import verify_api_key
 from policies.errors import PolicyUnavailable
-from policies.networks import Networks, read_address
-from policies.principal import verify_api_key
 
 NOW_S = time.time()
 PLAN = HomePlan(

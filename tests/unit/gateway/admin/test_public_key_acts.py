@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.keys.key_store import KeyStore
-from policies.key_record import DAY_S
-from policies.public_key import read_public_key
+from policies.credentials.key_record import DAY_S
+from policies.credentials.public_key import read_public_key
 from tests.ollama_client import OllamaClient
 from tests.unit.gateway.admin.desk import Desk
 

@@ -5,8 +5,8 @@ import pytest
 from gateway.admin.act import ActRefused
 from gateway.keys.key_store import KeyStore
 from gateway.keys.pepper import UnfitPepper
+from policies.credentials.revocation import ALL_TEAMS
 from policies.errors import AuditUnavailable, PolicyUnavailable
-from policies.revocation import ALL_TEAMS
 from tests.ollama_client import OllamaClient
 from tests.unit.gateway.admin.desk import Desk
 

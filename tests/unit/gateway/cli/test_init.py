@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway.audit.audit_log import AuditNotOpened
-from policies.api_key import KEY_PATTERN, read_api_key
+from policies.credentials.api_key import KEY_PATTERN, read_api_key
 from policies.errors import AuditUnavailable
 from tests.unit.gateway.cli.command_line import Corral
 

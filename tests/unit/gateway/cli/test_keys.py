@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from policies.api_key import KEY_PATTERN, read_api_key
+from policies.credentials.api_key import KEY_PATTERN, read_api_key
 from tests.ollama_client import OllamaClient
 from tests.unit.gateway.cli.command_line import Corral
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.keys_lint import find_lines
 from gateway.cli.main import main
-from policies.api_key import mint
+from policies.credentials.api_key import mint
 
 ONE, TWO = (mint(lambda count, byte=byte: bytes([byte]) * count) for byte in (1, 2))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.configuration.config import parse_policy, policy_hash
-from policies.policy_diff import policy_data
+from policies.policy_file.policy_diff import policy_data
 from tests.ssh_people import Person, needs_ssh_keygen
 from tests.unit.gateway.cli.command_line import Corral
 from tests.unit.gateway.cli.gateway_fake import Gateway

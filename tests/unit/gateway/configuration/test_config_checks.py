@@ -15,8 +15,8 @@ from gateway.configuration.settings import (
     StoreSettings,
     UpstreamSettings,
 )
-from policies.issuer import Entitlement, Issuer
 from policies.policy import Policy, Team
+from policies.tokens.issuer import Entitlement, Issuer
 from tests.tokens import issuer
 
 GOOD = UpstreamSettings(name="a", kind="ollama", url="https://models.example:11434")

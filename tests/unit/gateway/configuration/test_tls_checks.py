@@ -2,7 +2,7 @@
 
 from gateway.configuration.settings import AdminSettings, Config, ListenSettings, TlsSettings
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
-from policies.certificate_mapping import CertificateIdentity
+from policies.certificates.certificate_mapping import CertificateIdentity
 from policies.policy import Policy, Team
 
 ASKS = ListenSettings(client_certificates="required")

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.http.tls_context import ClientDemand, TlsFault, date_warning, server_context, tls_facts
 from gateway.incoming import TlsFacts
-from policies.client_certificate import UnfitCertificate, read_client_certificate
+from policies.credentials.client_certificate import UnfitCertificate, read_client_certificate
 from tests.authority import SERVER, Authority, der
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -13,7 +13,7 @@ from gateway.homes.certificate_series import LATER
 from gateway.homes.local_ca import issue_server_tls
 from gateway.http.tls_context import TlsFault
 from gateway.http.tls_reload import TlsFiles, TlsReload
-from policies.client_certificate import read_client_certificate
+from policies.credentials.client_certificate import read_client_certificate
 from policies.errors import NotAuthenticated
 from tests.authority import Authority, der
 

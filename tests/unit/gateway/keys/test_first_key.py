@@ -4,7 +4,7 @@ import pytest
 
 from gateway.homes.home import Home
 from gateway.keys.first_key import forget_first_key, leave_first_key
-from policies.api_key import mint
+from policies.credentials.api_key import mint
 
 KEY, OTHER = (mint(lambda count, byte=byte: bytes([byte]) * count) for byte in (1, 2))
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.keys.grant_store import grant_details
 from gateway.keys.key_store import KeyStore
 from policies.errors import PolicyUnavailable
-from policies.limit_grant import LimitGrant
+from policies.limiting.limit_grant import LimitGrant
 
 GRANT = LimitGrant(id="g1", team="blue", limit="burst_requests", value=99, until_s=100.0, made_s=5.0, by="anna")
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from gateway.keys.key_changes import audit_change
-from policies.api_key import mint
-from policies.key_record import new_record
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import new_record
 
 KEY = new_record(mint(bytes), {1: b"p" * 32}, 1000.0, team="blue", scopes=frozenset({"models", "inference"}))
 

@@ -10,10 +10,10 @@ import pytest
 from gateway.keys import key_file
 from gateway.keys.key_rows import CREATE, SCHEMA_VERSION, UPSERT, write_row
 from gateway.keys.key_store import KeyStore
-from policies.api_key import mint
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import KeyRecord, new_record
+from policies.credentials.revocation import Lockdown
 from policies.errors import PolicyUnavailable
-from policies.key_record import KeyRecord, new_record
-from policies.revocation import Lockdown
 
 NOW_S = 1_800_000_000.0
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.keys.key_rows import COLUMNS, CREATE, SELECT, UPSERT, read_row, write_row
-from policies.api_key import mint
-from policies.key_record import new_record
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import new_record
 
 RECORD = replace(
     new_record(mint(bytes), {1: b"p" * 32}, 1000.0, team="blue", scopes=frozenset({"models", "inference"})),

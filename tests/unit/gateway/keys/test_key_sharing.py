@@ -14,10 +14,10 @@ from gateway.keys import key_sharing
 from gateway.keys.key_sharing import KeySharing, open_sharing
 from gateway.keys.key_store import KeyStore
 from gateway.keys.trusted_copy import TrustedCopy
+from policies.addresses.networks import Networks
+from policies.credentials.principal import Principal
+from policies.credentials.revocation import Revocation
 from policies.errors import PolicyUnavailable
-from policies.networks import Networks
-from policies.principal import Principal
-from policies.revocation import Revocation
 from tests.fakes import ManualClock
 from tests.redis_server import RedisServer, redis_server
 

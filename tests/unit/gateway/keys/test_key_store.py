@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.keys.key_store import KeyStore
-from policies.api_key import mint
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import KeyRecord, new_record
 from policies.errors import PolicyUnavailable
-from policies.key_record import KeyRecord, new_record
 
 NOW_S = 1_800_000_000.0
 

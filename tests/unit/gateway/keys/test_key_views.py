@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.keys.key_views import SOON_S, UNUSED_S, key_view, public_key_view, review_findings, show_time
-from policies.api_key import mint
-from policies.key_record import DAY_S, new_record
-from policies.public_key import BLOB_HEAD, PublicKeyRecord, fingerprint, public_key_id
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import DAY_S, new_record
+from policies.credentials.public_key import BLOB_HEAD, PublicKeyRecord, fingerprint, public_key_id
 
 NOW_S = 1_800_000_000.0
 KEY = replace(

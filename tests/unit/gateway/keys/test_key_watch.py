@@ -6,12 +6,12 @@ import pytest
 
 from gateway.keys.key_store import KeyStore
 from gateway.keys.key_watch import KeyWatch
-from policies.api_key import mint
-from policies.key_expiry import KeyEnd
-from policies.key_record import DAY_S, KeyRecord, new_record
-from policies.networks import Networks, read_address
-from policies.principal import Principal
-from policies.public_key import BLOB_HEAD, KEY_BYTES, PublicKeyRecord, public_key_id
+from policies.addresses.networks import Networks, read_address
+from policies.credentials.api_key import mint
+from policies.credentials.key_expiry import KeyEnd
+from policies.credentials.key_record import DAY_S, KeyRecord, new_record
+from policies.credentials.principal import Principal
+from policies.credentials.public_key import BLOB_HEAD, KEY_BYTES, PublicKeyRecord, public_key_id
 from tests.fakes import ManualClock
 
 HERE = read_address("203.0.113.9")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.keys.key_store import KeyStore
+from policies.credentials.public_key import BLOB_HEAD, PublicKeyRecord, public_key_id
 from policies.errors import PolicyUnavailable
-from policies.public_key import BLOB_HEAD, PublicKeyRecord, public_key_id
 
 
 def record(byte: int, **changes: object) -> PublicKeyRecord:

@@ -11,12 +11,12 @@ import pytest
 from gateway.keys.key_store import KeyStore
 from gateway.keys.pepper import UnfitPepper
 from gateway.keys.redis_keys import KEYS, KeyMirror
-from policies.api_key import mint
+from policies.credentials.api_key import mint
+from policies.credentials.key_record import KeyRecord, new_record
+from policies.credentials.public_key import BLOB_HEAD, PublicKeyRecord, public_key_id
+from policies.credentials.revocation import ALL_TEAMS, Lockdown, Revocation
 from policies.errors import PolicyUnavailable
-from policies.key_record import KeyRecord, new_record
-from policies.limit_grant import LimitGrant
-from policies.public_key import BLOB_HEAD, PublicKeyRecord, public_key_id
-from policies.revocation import ALL_TEAMS, Lockdown, Revocation
+from policies.limiting.limit_grant import LimitGrant
 from tests.redis_server import RedisServer, redis_server
 from tests.told_redis import link_to
 

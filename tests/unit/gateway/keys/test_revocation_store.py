@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.keys.key_store import KeyStore
+from policies.credentials.revocation import ALL_TEAMS, Lockdown, Revocation, Revocations
 from policies.errors import PolicyUnavailable
-from policies.revocation import ALL_TEAMS, Lockdown, Revocation, Revocations
 
 ANNA = Revocation(kind="actor", subject="anna", at_s=5.0, by="berta", reason="left")
 BLUE = Lockdown(team="blue", since_s=5.0, by="berta", reason="fire")

@@ -4,10 +4,10 @@ import pytest
 
 from gateway.keys.key_store import KeyStore
 from gateway.keys.signature_verifier import SignatureVerifier
-from policies.credential import SignedCredential
+from policies.credentials.credential import SignedCredential
+from policies.credentials.ollama_signature import REPEAT_S
+from policies.credentials.public_key import PublicKeyRecord, public_key_id, read_public_key
 from policies.errors import NotAuthenticated
-from policies.ollama_signature import REPEAT_S
-from policies.public_key import PublicKeyRecord, public_key_id, read_public_key
 from tests.fakes import ManualClock
 from tests.ollama_client import OllamaClient
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.keys.tables import GRANTS, LOCKDOWNS, PUBLIC_KEYS, REVOCATIONS, TABLES, UNLOCK
-from policies.limit_grant import LimitGrant
-from policies.public_key import BLOB_HEAD, PublicKeyRecord
-from policies.revocation import Lockdown, Revocation
+from policies.credentials.public_key import BLOB_HEAD, PublicKeyRecord
+from policies.credentials.revocation import Lockdown, Revocation
+from policies.limiting.limit_grant import LimitGrant
 
 REVOCATION = Revocation(kind="actor", subject="an'na", at_s=5.5, by="berta", reason="gone")
 LOCKDOWN = Lockdown(team="*", since_s=5.5, by="berta", reason="fire")

@@ -4,10 +4,10 @@ import pytest
 
 from gateway.keys.key_store import KeyStore
 from gateway.keys.trusted_copy import TrustedCopy
+from policies.addresses.networks import Networks
+from policies.credentials.principal import Principal
+from policies.credentials.revocation import Lockdown, Revocation
 from policies.errors import LockedDown, NotAuthenticated, PolicyUnavailable
-from policies.networks import Networks
-from policies.principal import Principal
-from policies.revocation import Lockdown, Revocation
 from tests.fakes import ManualClock
 
 ANNA = Principal(kind="jwt", team="blue", scopes=frozenset(), networks=Networks(), subject="anna", issued_s=1.0)

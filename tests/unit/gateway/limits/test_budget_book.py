@@ -21,7 +21,7 @@ from pathlib import Path
 from gateway.clock import SystemClock
 from gateway.limits.budget_book import BudgetBook
 from gateway.limits.memory_store import MemoryStore
-from policies.limits import BudgetClaim, Claims
+from policies.limiting.limits import BudgetClaim, Claims
 
 async def main():
     store = MemoryStore(SystemClock(), BudgetBook.open(Path(sys.argv[1])))

@@ -7,9 +7,9 @@ from gateway.limits.counted_here import CountedHere
 from gateway.limits.held_reservations import HeldReservations
 from gateway.limits.store_keys import added, emptied
 from policies.errors import BeyondLimit, PolicyUnavailable, RateLimited
-from policies.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
-from policies.own_share import OwnShare
-from policies.rate_limit import Rate
+from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
+from policies.limiting.own_share import OwnShare
+from policies.limiting.rate_limit import Rate
 from tests.fakes import ManualClock
 
 REQUESTS = RateClaim("requests:a", Rate(60, 4))

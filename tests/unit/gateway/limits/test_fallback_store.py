@@ -19,8 +19,8 @@ from gateway.limits.fallback_store import BEAT_S, FallbackStore
 from gateway.limits.redis_link import RedisAway
 from gateway.limits.redis_store import RedisStore
 from policies.errors import PolicyUnavailable, QuotaExceeded, RateLimited
-from policies.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Taken, Used
-from policies.rate_limit import Conforming, Rate, gcra
+from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Taken, Used
+from policies.limiting.rate_limit import Conforming, Rate, gcra
 from tests.redis_server import RedisServer, redis_server
 from tests.told_redis import ToldClock, ToldLink, link_to
 

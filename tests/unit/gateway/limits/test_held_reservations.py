@@ -2,7 +2,7 @@
 
 from gateway.limits.held_reservations import HeldReservations
 from gateway.limits.store_keys import lease, lease_end
-from policies.limits import Claims, ConcurrencyClaim, Reservation
+from policies.limiting.limits import Claims, ConcurrencyClaim, Reservation
 
 A, B = ConcurrencyClaim("concurrent:a", 1), ConcurrencyClaim("concurrent:b", 2)
 ONE, TWO = Reservation("one", Claims((), (A, B))), Reservation("two", Claims((), (B,)))

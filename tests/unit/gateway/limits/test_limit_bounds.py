@@ -3,7 +3,7 @@
 import pytest
 
 from bench.proofs.limits import Ledger, prove_jumps, prove_schedule
-from policies.rate_limit import NS_PER_MINUTE, Rate
+from policies.limiting.rate_limit import NS_PER_MINUTE, Rate
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

@@ -9,8 +9,8 @@ from gateway.limits import budget_book
 from gateway.limits.budget_book import BudgetBook
 from gateway.limits.memory_store import MemoryStore
 from policies.errors import BeyondLimit, PolicyUnavailable, QuotaExceeded, RateLimited
-from policies.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Used
-from policies.rate_limit import Rate
+from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Used
+from policies.limiting.rate_limit import Rate
 from policies.standing import Standing
 from tests.fakes import ManualClock
 

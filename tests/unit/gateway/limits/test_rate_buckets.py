@@ -5,8 +5,8 @@ import pytest
 from gateway.limits import rate_buckets
 from gateway.limits.rate_buckets import RateBuckets
 from policies.errors import PolicyUnavailable
-from policies.limits import RateClaim, Used
-from policies.rate_limit import Rate
+from policies.limiting.limits import RateClaim, Used
+from policies.limiting.rate_limit import Rate
 from tests.fakes import NS, ManualClock
 
 

@@ -19,8 +19,8 @@ from gateway.limits.redis_link import RedisAway
 from gateway.limits.redis_store import DataLost, RedisStore
 from gateway.limits.store_keys import TAG, added, emptied, known_charge, lease, lease_end
 from policies.errors import QuotaExceeded, RateLimited
-from policies.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
-from policies.rate_limit import Rate
+from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
+from policies.limiting.rate_limit import Rate
 from tests.redis_server import RedisServer, redis_server
 from tests.told_redis import ToldClock, ToldLink, link_to
 

@@ -10,8 +10,8 @@ from gateway.configuration.settings import StoreSettings
 from gateway.homes.home import Home
 from gateway.limits.shared_store import gateway_name, open_shared_store
 from policies.errors import RateLimited
-from policies.limits import RateClaim
-from policies.rate_limit import Rate
+from policies.limiting.limits import RateClaim
+from policies.limiting.rate_limit import Rate
 from tests.redis_server import redis_server
 
 ONE = RateClaim("requests:a", Rate(1, 1))

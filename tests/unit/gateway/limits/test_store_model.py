@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gateway.limits.budget_book import BudgetBook
 from gateway.limits.memory_store import MemoryStore
 from policies.errors import BeyondLimit, QuotaExceeded, RateLimited
-from policies.limit_decision import period_end_s, period_key
-from policies.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
-from policies.rate_limit import Rate
+from policies.limiting.limit_decision import period_end_s, period_key
+from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
+from policies.limiting.rate_limit import Rate
 from tests.fakes import NS, ManualClock
 
 REQUESTS = {"r1": Rate(60, 3), "r2": Rate(7, 1)}

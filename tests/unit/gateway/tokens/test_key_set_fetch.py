@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway.tokens.key_set_fetch import FileFetch, KeySetFault, KeysWithdrawn, UrlFetch, open_fetch
-from policies.jwk import MAX_SET_BYTES
+from policies.tokens.jwk import MAX_SET_BYTES
 from tests.authority import Authority
 from tests.tokens import ISS, issuer, jwk, jwks
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.tokens.key_set_fetch import KeySetFault, KeysWithdrawn
 from gateway.tokens.key_set_source import FRESH_S, FROM_A_FILE, MAX_NEGATIVE, OVER_THE_NETWORK, KeySetSource
 from policies.errors import PolicyUnavailable
-from policies.jwk import KeySet
+from policies.tokens.jwk import KeySet
 from tests.fakes import ManualClock
 from tests.tokens import key_set
 

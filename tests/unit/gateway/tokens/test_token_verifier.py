@@ -14,13 +14,13 @@ from gateway.tokens import token_verifier
 from gateway.tokens.key_set_fetch import FileFetch, KeySetFault, KeySetFetch
 from gateway.tokens.token_verifier import TokenVerifier
 from policies.audit_record import SYSTEM_EVENTS
-from policies.claims import principal_of
-from policies.client_certificate import ClientCertificate
-from policies.credential import JwtCredential
+from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.credential import JwtCredential
+from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated, NotAuthorized, PolicyUnavailable
-from policies.issuer import Entitlement, Issuer
-from policies.jwk import KeySet
-from policies.principal import Principal
+from policies.tokens.claims import principal_of
+from policies.tokens.issuer import Entitlement, Issuer
+from policies.tokens.jwk import KeySet
 from tests.fakes import ManualClock
 from tests.tokens import NOW_S, b64, claims, header, issuer, jwks, key_set, sign
 

@@ -2,8 +2,8 @@ import pytest
 
 from gateway.tokens import verified_cache
 from gateway.tokens.verified_cache import MAX_AGE_S, Proven, VerifiedCache
-from policies.networks import Networks
-from policies.principal import Principal
+from policies.addresses.networks import Networks
+from policies.credentials.principal import Principal
 
 
 def proven(subject: str = "ada", expires_s: float = 1000.0) -> Proven:

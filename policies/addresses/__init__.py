@@ -1,0 +1,1 @@
+"""Where a request comes from and what it calls us: networks, proxies, hosts, origins."""

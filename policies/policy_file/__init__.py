@@ -1,0 +1,1 @@
+"""The policy as a file: what a change changes, what is odd in it, who signed it."""

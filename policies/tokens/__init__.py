@@ -1,0 +1,1 @@
+"""JWTs: an issuer's form, keys and claims, and whom they stand for."""

@@ -1,7 +1,7 @@
 # Corral. `make` alone lists what there is; README.md says what the first two cost.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix bench prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-unit quick-flow
+.PHONY: help serve test check fix bench prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
 
 # The first Python that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -26,7 +26,7 @@ test: install-test lint  ## everything CI runs, from a clean checkout
 	$(BIN)/python -m pytest tests
 
 check: install-dev  ## the part of it that takes less than a minute
-	@$(MAKE) --no-print-directory --output-sync -j 4 lint quick
+	@$(MAKE) --no-print-directory --output-sync -j 6 lint quick
 
 install-dev:
 	$(need_python)
@@ -53,17 +53,25 @@ reference:
 	$(BIN)/python -m gateway.authorization_reference --check
 
 # In parts, so that both cores are busy; what waits for sockets most stands alone. Few examples of each property.
-QUICK := $(BIN)/python -m pytest -q -p no:cacheprovider --hypothesis-profile quick
-quick: quick-gateway quick-unit quick-flow
+QUICK := $(BIN)/python -m pytest -q -p no:cacheprovider --hypothesis-profile quick -m 'not slow'
+LISTENER_TESTS := $(wildcard tests/flow/test_listener*.py)
+STORE_TESTS := $(addprefix tests/unit/gateway/,audit cli limits keys)
+quick: quick-gateway quick-stores quick-unit quick-flow quick-listeners
 
 quick-gateway:
-	$(QUICK) tests/unit/gateway
+	$(QUICK) tests/unit/gateway $(STORE_TESTS:%=--ignore=%)
+
+quick-stores:
+	$(QUICK) $(STORE_TESTS)
 
 quick-unit:
 	$(QUICK) tests/unit --ignore=tests/unit/gateway
 
 quick-flow:
-	$(QUICK) tests/flow
+	$(QUICK) tests/flow $(LISTENER_TESTS:%=--ignore=%)
+
+quick-listeners:
+	$(QUICK) $(LISTENER_TESTS)
 
 fix: install-dev  ## what can be put right by itself
 	$(BIN)/ruff check --fix .

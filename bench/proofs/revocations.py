@@ -110,5 +110,9 @@ def _setting(home: Home, server: RedisServer) -> Setting:
     config = dataclasses.replace(load_config(home.config), store=StoreSettings(url=server.url))
     policy = Policy(teams={"default": Team()})
     return Setting(
-        home=home, config=config, policy_file=home.policy, in_force=PolicyInForce(policy=policy, hash=""), sockets={}
+        home=home,
+        config=config,
+        policy_file=home.path / "no-policy.yaml",  # without a file the policy in force stays
+        in_force=PolicyInForce(policy=policy, hash=""),
+        sockets={},
     )

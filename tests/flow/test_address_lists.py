@@ -73,7 +73,7 @@ async def open_house(folder: Path, *, proxy_protocol: bool = False, **policy: An
     setting = Setting(
         home=home,
         config=config,
-        policy_file=home.policy,
+        policy_file=home.path / "no-policy.yaml",  # without a file the policy in force stays
         in_force=PolicyInForce(policy=Policy(teams={}, **policy), hash=""),
         sockets=sockets,
     )

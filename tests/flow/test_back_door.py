@@ -97,7 +97,7 @@ def setting_of(folder: Path, ollama: Ollama, **upstream: bool) -> Setting:
     )
     config = replace(load_config(home.config), upstreams=(settings,))
     in_force = PolicyInForce(policy=Policy(teams={}), hash="")
-    return Setting(home=home, config=config, policy_file=home.policy, in_force=in_force, sockets={})
+    return Setting(home=home, config=config, policy_file=home.path / "none.yaml", in_force=in_force, sockets={})
 
 
 def ready(app: App) -> list[bool]:

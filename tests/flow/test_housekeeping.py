@@ -39,7 +39,7 @@ def setting_of(home: Home) -> Setting:
     return Setting(
         home=home,
         config=load_config(home.config),
-        policy_file=home.policy,
+        policy_file=home.path / "no-policy.yaml",  # without a file the policy in force stays
         in_force=PolicyInForce(policy=Policy(teams={"default": Team()}), hash=""),
         sockets={},
     )

@@ -325,7 +325,7 @@ async def test_the_real_app_takes_tokens_by_its_policy(tmp_path: Path) -> None:
     setting = Setting(
         home=home,
         config=load_config(home.config),
-        policy_file=home.policy,
+        policy_file=home.path / "no-policy.yaml",  # without a file the policy in force stays
         in_force=PolicyInForce(policy=policy, hash="0" * 64),
         sockets={},
     )

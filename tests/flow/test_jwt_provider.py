@@ -18,6 +18,8 @@ from policies.tokens.issuer import Issuer
 from tests.fakes import ManualClock
 from tests.tokens import ISS, b64, claims, header, issuer, jwk, jwks, sign
 
+pytestmark = pytest.mark.slow
+
 
 class Provider:
     """Publishes a discovery document and a key set; `mode` says how the key set is answered."""

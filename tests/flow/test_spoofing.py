@@ -15,6 +15,8 @@ from gateway.request import handle
 from tests.fakes import FakeIncoming, FakeReply
 from tests.flow.gates import TestGate
 
+pytestmark = pytest.mark.slow
+
 Headers = tuple[tuple[str, str], ...]
 
 ALLOWED, OUTSIDE, PROXY = "127.0.0.9", "192.0.2.66", "10.0.0.1"

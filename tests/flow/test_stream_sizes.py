@@ -13,6 +13,8 @@ from bench.proofs.stream_sizes import MOST_SIZES, serving, sizes_of_streams
 from gateway.stream_shape import StreamMode
 from policies.call import Final, Text, Usage
 
+pytestmark = pytest.mark.slow
+
 LOOP_FACTORIES = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 PIECES = ["Par", "is ", "é漢", "\n\n", ": no comment", "x" * 9000, "."]
 ANSWER = "".join(PIECES)

@@ -7,6 +7,8 @@ import pytest
 from fuzz.mutation import MAX_BYTES, mutate
 from fuzz.targets import load_target, target_names
 
+pytestmark = pytest.mark.slow
+
 INPUTS = 1_500
 
 

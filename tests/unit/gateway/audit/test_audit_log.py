@@ -259,6 +259,7 @@ def acknowledged_until_killed(folder: Path, run: int, after: int) -> list[str]:
     return told
 
 
+@pytest.mark.slow
 def test_ten_kills_lose_nothing_acknowledged(tmp_path: Path) -> None:
     chance = random.Random(11)
     told: list[str] = []

@@ -157,6 +157,7 @@ moves = st.one_of(
     rate=st.sampled_from([Rate(60, 6), Rate(300, 10), Rate(12, 4), Rate(30, 1)]),
     sequence=st.lists(moves, min_size=6, max_size=25),
 )
+@pytest.mark.slow
 def test_the_bound_holds_through_both_switches(
     server: RedisServer, size: int, rate: Rate, sequence: list[tuple[str, Any]]
 ) -> None:

@@ -137,6 +137,7 @@ class Both:
         await self._shared.beat("a")
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.lists(acts, max_size=40))
 def test_the_script_answers_as_memory_does(server: RedisServer, sequence: list[tuple[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +18,8 @@ from policies.limiting.limit_decision import period_end_s, period_key
 from policies.limiting.limits import BudgetClaim, Claims, ConcurrencyClaim, RateClaim, Reservation, Used
 from policies.limiting.rate_limit import Rate
 from tests.fakes import NS, ManualClock
+
+pytestmark = pytest.mark.slow
 
 REQUESTS = {"r1": Rate(60, 3), "r2": Rate(7, 1)}
 TOKENS = {"t1": 100, "t2": 250}

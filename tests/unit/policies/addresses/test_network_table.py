@@ -76,6 +76,7 @@ def test_any_nest_of_networks_agrees_with_ipaddress(networks: list[Network], add
         assert built.find(address) == max(holding, key=lambda each: each.prefixlen, default=None)
 
 
+@pytest.mark.slow
 def test_ten_thousand_prefixes_agree_with_ipaddress() -> None:
     randomness = random.Random(3)
     assert agree(random_networks(10_000, randomness), 20_000, randomness) == 20_000

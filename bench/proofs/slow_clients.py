@@ -34,6 +34,8 @@ PIPELINED = 10_000
 GOOD_REQUESTS = 400
 ROUNDS = 3
 """Of the good client: others use the machine too, and the slow clients run on it themselves."""
+MAX_GOOD_MS = 50.0
+"""The ratio to the time alone is told and not judged: a thousand slow clients work on the same two cores."""
 MAX_IDLE_KIB = 40.0
 MAX_PIPELINED_KIB = 5 * 1024
 SETTINGS = ListenSettings()
@@ -125,13 +127,14 @@ async def _prove() -> dict[str, object]:
     figures = {
         "slow_clients": len(late_s), "latest_after_deadline_s": by_kind,
         "good_p99_ms": {"alone": alone_ms, "among_slow": among_ms},
+        "good_p99_ratio": round(median(among_ms) / median(alone_ms), 2),
         "idle_tls_connection_kib": round(idle_kib, 1), "pipelined_10000_kib": pipelined_kib,
     }  # fmt: skip
     print(figures, flush=True)
     assert max(late_s) <= 1.0, "a slow client outlived its deadline by more than a second"
     assert idle_kib <= MAX_IDLE_KIB, "an idle TLS connection costs too much"
     assert pipelined_kib <= MAX_PIPELINED_KIB, "pipelined requests pile up"
-    assert min(among_ms) <= 2 * median(alone_ms), "a good client suffers from slow ones"
+    assert max(among_ms) <= MAX_GOOD_MS, "a good client is held up by slow ones"
     return figures
 
 

@@ -238,6 +238,17 @@ async def test_unsafe_open_limits_nothing_meanwhile(server: RedisServer) -> None
         await store.settle(reservation, Used())
 
 
+async def test_istio_12115_an_outage_of_the_limiter_does_not_refuse_everybody(server: RedisServer) -> None:
+    async with Fleet(server, 1, "local", Rate(60, 6)) as fleet:
+        await fleet.all_ways("cut")
+        await fleet.gateways[0].admits(fleet.claim)  # notices the outage; from here on counted alone, from empty
+        admitted = 0
+        for _ in range(12):
+            await fleet.pass_us(S)
+            admitted += await fleet.gateways[0].admits(fleet.claim)
+        assert admitted >= 6
+
+
 async def test_local_refuses_budgets(server: RedisServer) -> None:
     async with Fleet(server, 1) as fleet:
         store = fleet.gateways[0].store

@@ -21,7 +21,7 @@ def server() -> Iterator[RedisServer]:
         yield started
 
 
-async def test_no_reply_reaches_another_caller(server: RedisServer) -> None:
+async def test_redis_py_cve_2023_28858_no_reply_reaches_another_caller(server: RedisServer) -> None:
     """Small here; `make prove P=redis_cancel` cancels 10,000."""
     counts = await cancel_calls(server, 500)
     assert counts["cancelled"] >= 500

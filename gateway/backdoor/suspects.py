@@ -18,7 +18,7 @@ from msgspec import Struct
 from gateway.backdoor.engine_kinds import PORTS, Kind
 from gateway.backdoor.listening_sockets import Listening
 from gateway.configuration.settings import UpstreamSettings
-from policies.addresses.networks import read_address
+from policies.addresses.networks import is_loopback_host
 
 LOOPBACKS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "[::1]")}  # noqa: S104  # what is asked, not bound
 
@@ -86,11 +86,7 @@ def _elsewhere(upstream: UpstreamSettings) -> Suspect:
 
 def is_here(upstream: UpstreamSettings) -> bool:
     """Whether the upstream is named by a loopback address. By another name of this host it is asked as any other."""
-    host = urlsplit(upstream.url).hostname or ""
-    try:
-        return read_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(urlsplit(upstream.url).hostname or "")
 
 
 def _port(upstream: UpstreamSettings) -> int:

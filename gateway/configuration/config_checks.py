@@ -4,7 +4,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,7 +12,7 @@ from gateway.configuration.store_url import read_store_url
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
 from gateway.configuration.yaml_tree import Misfit, Path
 from policies.addresses.host_names import read_host_names
-from policies.addresses.networks import read_address
+from policies.addresses.networks import is_loopback_host, read_address
 from policies.addresses.trusted_proxies import read_proxy
 from policies.addresses.web_origin import read_origins
 from policies.policy import Policy
@@ -130,7 +129,7 @@ def _url(upstream: UpstreamSettings, path: Path) -> Iterator[Misfit]:
         yield Misfit(place, "must not hold a user or password: put the key into api_key_file")
     if url.query or url.fragment:
         yield Misfit(place, "must not have a query or fragment")
-    if url.scheme == "http" and not _is_loopback(url.hostname) and not upstream.unsafe_plain_http:
+    if url.scheme == "http" and not is_loopback_host(url.hostname) and not upstream.unsafe_plain_http:
         yield Misfit(place, "would send prompts in clear: use https, or set unsafe_plain_http")
     if url.scheme == "http" and upstream.ca_file is not None:
         yield Misfit((*path, "ca_file"), "is for https only")
@@ -162,14 +161,6 @@ def _read_url(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address: IPv4Address | IPv6Address = read_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback
 
 
 def _above_zero(settings: Any, name: str, path: Path) -> Iterator[Misfit]:

@@ -33,6 +33,14 @@ def read_address(text: str) -> Address:
     return mapped or address
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether `host`, a name or an address in a URL, is this machine's loopback whatever a resolver says."""
+    try:
+        return read_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def read_network(text: str) -> Network:
     """The network in `text`, one of v4-mapped v6 addresses folded to v4 as each of them is.
 

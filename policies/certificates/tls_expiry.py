@@ -9,7 +9,8 @@ from collections.abc import Iterable, Set
 
 from msgspec import Struct
 
-DAY_S = 86_400.0
+from policies.credentials.key_record import DAY_S
+
 WARN_DAYS = (30, 7, 1, 0)
 """A month to order a certificate, a week to install it, the last call, and the end."""
 

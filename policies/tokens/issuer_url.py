@@ -10,7 +10,7 @@ import re
 
 from msgspec import Struct
 
-from policies.addresses.networks import read_address
+from policies.addresses.networks import is_loopback_host
 
 MAX_URL_CHARS = 1024
 
@@ -45,14 +45,6 @@ def read_issuer_url(text: str) -> IssuerUrl:
     port = int(port_text) if port_text else _PORTS[scheme]
     if not 0 < port < 65536:
         raise ValueError("names a port that does not exist")
-    if scheme == "http" and not is_this_machine(host):
+    if scheme == "http" and not is_loopback_host(host.strip("[]")):
         raise ValueError("would fetch signing keys in clear, where anyone on the way can put in their own: use https")
     return IssuerUrl(scheme=scheme, host=host.lower(), port=port, path=path)
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether `host` is `localhost` or a loopback address."""
-    try:
-        return read_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

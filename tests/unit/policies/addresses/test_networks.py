@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.addresses.networks import ListenerNetworks, Networks, Ruling, read_address, read_network
+from policies.addresses.networks import ListenerNetworks, Networks, Ruling, is_loopback_host, read_address, read_network
 from policies.errors import AddressNotAllowed
 
 
@@ -91,3 +91,13 @@ def test_each_listener_has_its_own_list() -> None:
     listeners = ListenerNetworks(admin=Networks(allow=("127.0.0.0/8",)))
     assert listeners.of("public").allows(read_address("192.0.2.1"))
     assert not listeners.of("admin").allows(read_address("192.0.2.1"))
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("localhost", True), ("LocalHost", True), ("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True),
+     ("localhost.evil.example", False), ("127.0.0.1.evil.example", False), ("10.0.0.1", False),
+     ("0.0.0.0", False), ("192.0.2.1", False), ("", False)],
+)  # fmt: skip
+def test_loopback_by_name_or_address(host, here):
+    assert is_loopback_host(host) is here

@@ -1,5 +1,6 @@
 """An identity provider for tests: real keys, made once a session, and tokens signed with them."""
 
+import asyncio
 import base64
 import functools
 import json
@@ -109,3 +110,25 @@ def pem(name: str) -> bytes:
         .public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
+
+
+class FakeFetch:
+    """Key sets in memory: answers `keys`, or raises `fault`; `hold` holds every fetch until it is set."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self.keys = keys
+        self.fault: Exception | None = None
+        self.hold: asyncio.Event | None = None
+        self.count = 0
+        self.closed = False
+
+    async def fetch(self) -> KeySet:
+        self.count += 1
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.fault is not None:
+            raise self.fault
+        return self.keys
+
+    async def close(self) -> None:
+        self.closed = True

@@ -95,6 +95,8 @@ async def test_one_401_for_every_cause(gate: TestGate) -> None:
         "unknown key": sign(claims(groups=["g-one"]), header("rsa-2"), "rsa-2"),
         "bound": token("g-one", cnf={"x5t#S256": "T" * 43}),
         "proof of possession": token("g-one", cnf={"jkt": "T" * 43}),
+        # The last of 342 characters carries two bits; the playbook's own changes hit the others by chance only.
+        "another spelling": (good := token("g-one"))[:-1] + {"A": "B", "Q": "R", "g": "h", "w": "x"}[good[-1]],
         "group of a wrong form": sign(claims(groups={"g-one": 1})),
     }
     expected = await chat(gate, "corral_wrong")

@@ -8,41 +8,18 @@ import pytest
 from gateway.tokens.key_set_fetch import KeySetFault, KeysWithdrawn
 from gateway.tokens.key_set_source import FRESH_S, FROM_A_FILE, MAX_NEGATIVE, OVER_THE_NETWORK, KeySetSource
 from policies.errors import PolicyUnavailable
-from policies.tokens.jwk import KeySet
 from tests.fakes import ManualClock
-from tests.tokens import key_set
+from tests.tokens import FakeFetch, key_set
 
 KEYS, ROTATED = key_set("rsa-1"), key_set("rsa-1", "rsa-2")
 DAY_S = 86_400.0
-
-
-class FakeFetch:
-    """Answers `keys`, or raises `fault`; `gate` holds every fetch until it is set."""
-
-    def __init__(self, keys: KeySet = KEYS) -> None:
-        self.keys = keys
-        self.fault: Exception | None = None
-        self.gate: asyncio.Event | None = None
-        self.count = 0
-        self.closed = False
-
-    async def fetch(self) -> KeySet:
-        self.count += 1
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.fault is not None:
-            raise self.fault
-        return self.keys
-
-    async def close(self) -> None:
-        self.closed = True
 
 
 class Bench:
     """A source with its fetch, its clock, and what it told."""
 
     def __init__(self, *, stale_s: float = DAY_S, file: bool = False) -> None:
-        self.fetch = FakeFetch()
+        self.fetch = FakeFetch(KEYS)
         self.clock = ManualClock()
         self.told: list[str] = []
         pace = FROM_A_FILE if file else OVER_THE_NETWORK
@@ -68,12 +45,12 @@ async def test_the_first_token_waits_for_the_keys_and_the_next_does_not() -> Non
 
 async def test_a_hundred_at_once_are_one_fetch() -> None:
     bench = Bench()
-    bench.fetch.gate = asyncio.Event()
+    bench.fetch.hold = asyncio.Event()
     waiting = [asyncio.create_task(bench.source.keys_for("rsa-1")) for _ in range(100)]
     await asyncio.sleep(0)
     waiting[0].cancel()  # one who leaves does not end it for the others
     await asyncio.sleep(0)
-    bench.fetch.gate.set()
+    bench.fetch.hold.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
     assert results[1:] == [KEYS] * 99
@@ -83,15 +60,15 @@ async def test_a_hundred_at_once_are_one_fetch() -> None:
 async def test_two_tokens_at_once_with_a_failing_key_set() -> None:
     """Envoy CVE-2025-64527: two tokens in flight while the fetch fails brought the process down."""
     bench = Bench()
-    bench.fetch.gate = asyncio.Event()
+    bench.fetch.hold = asyncio.Event()
     bench.fetch.fault = KeySetFault("away")
     both = [asyncio.create_task(bench.source.keys_for(kid)) for kid in ("rsa-1", "rsa-2")]
     await asyncio.sleep(0)
-    bench.fetch.gate.set()
+    bench.fetch.hold.set()
     results = await asyncio.gather(*both, return_exceptions=True)
     assert [type(result) for result in results] == [PolicyUnavailable, PolicyUnavailable]
     assert bench.fetch.count == 1
-    bench.fetch.fault, bench.fetch.gate = None, None
+    bench.fetch.fault, bench.fetch.hold = None, None
     bench.clock.move(5)
     assert await bench.source.keys_for("rsa-1") is KEYS
 
@@ -279,7 +256,7 @@ async def test_a_bug_in_the_fetch_is_nobodys_permission() -> None:
 
 async def test_close_ends_a_running_fetch_and_whoever_waits_is_refused() -> None:
     bench = Bench()
-    bench.fetch.gate = asyncio.Event()
+    bench.fetch.hold = asyncio.Event()
     waiting = asyncio.create_task(bench.source.keys_for("rsa-1"))
     for _ in range(3):
         await asyncio.sleep(0)

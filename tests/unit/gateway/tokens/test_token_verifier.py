@@ -20,35 +20,12 @@ from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated, NotAuthorized, PolicyUnavailable
 from policies.tokens.claims import principal_of
 from policies.tokens.issuer import Entitlement, Issuer
-from policies.tokens.jwk import KeySet
 from tests.fakes import ManualClock
-from tests.tokens import NOW_S, b64, claims, header, issuer, jwks, key_set, sign
+from tests.tokens import NOW_S, FakeFetch, b64, claims, header, issuer, jwks, key_set, sign
 
 THUMBPRINT = "T" * 43
 CERTIFICATE = ClientCertificate(sha256="0" * 64, x5t_s256=THUMBPRINT, names=(), not_after_s=0.0)
 OTHER = ClientCertificate(sha256="1" * 64, x5t_s256="U" * 43, names=(), not_after_s=0.0)
-
-
-class FakeFetch:
-    """Keys in memory."""
-
-    def __init__(self, keys: KeySet) -> None:
-        self.keys = keys
-        self.fault: Exception | None = None
-        self.hold: asyncio.Event | None = None
-        self.count = 0
-        self.closed = False
-
-    async def fetch(self) -> KeySet:
-        self.count += 1
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.fault is not None:
-            raise self.fault
-        return self.keys
-
-    async def close(self) -> None:
-        self.closed = True
 
 
 class Bench:

@@ -29,6 +29,8 @@ BOUNDS = (
 """The fields of `Limits` that are numbers, as `corral grants` names them."""
 MAX_BOUND = 10**9
 """One request then costs 60 ns, which whole nanoseconds still tell apart."""
+MAX_WEIGHT = 10**6
+"""Beyond it one team's counter would stand still in a double."""
 MAX_BUDGET = 10**12
 """Sums stay exact in a double (2**53), which is what a shared store counts in."""
 
@@ -90,12 +92,37 @@ NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One rank of teams: a higher band's work goes first, but for what lower bands are guaranteed.
+
+    `share` of the slots' time is the band's whenever it has work, however much the bands above it ask. With `lends`
+    false its share of the slots is even kept free for it, so that its next request need not wait for a slot.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    share: float = 0.1
+    lends: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError("share must be between 0 and 1")
+
+
+BANDS = {"interactive": Band(share=0.3), "standard": Band(share=0.3), "batch": Band(share=0.1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
     """One team: what it may use, from where, and how much of it.
 
     `models` are catalogue names; `"*"` means every model. `limits` bound the whole team, `key_limits`
     each of its keys or other credentials. `weight` is its share of a contended
-    pool. `max_queued` bounds its waiting requests, `max_wait_s` how long each of them waits,
+    pool among the teams of its `band`, which is one of the policy's `bands`; a request may ask for a lower one, never
+    for a higher one. `first_token_s` is the promised time from a request's arrival to its first token: what
+    cannot be kept is refused at once, with the time to come back (null promises only `max_wait_s`); `promise_mode` is
+    `enforce`, or `report` to record what would have been refused and refuse nothing.
+    `max_queued` bounds its waiting requests, `max_wait_s` how long each of them waits,
     `max_answer_s` how long one answer may be written (600 s is where official clients give up),
     `max_output_tokens` the length of one answer. `stream` is how streamed answers are cut into records, whose
     sizes and times tell an observer of the encrypted line something of their topic: `plain`, `padded` (few sizes)
@@ -109,6 +136,9 @@ class Team:
     limits: Limits = field(default_factory=Limits)
     key_limits: KeyLimits = field(default_factory=KeyLimits)
     weight: float = 1.0
+    band: str = "standard"
+    first_token_s: float | None = None
+    promise_mode: Literal["enforce", "report"] = "enforce"
     max_queued: int = 64
     max_wait_s: float = 120.0
     max_answer_s: float = 600.0
@@ -116,8 +146,10 @@ class Team:
     stream: Literal["plain", "padded", "batched"] = "plain"
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise ValueError("weight must be above 0")
+        if not 0 < self.weight <= MAX_WEIGHT:
+            raise ValueError(f"weight must be above 0 and at most {MAX_WEIGHT}")
+        if self.first_token_s is not None and not self.first_token_s > 0:
+            raise ValueError("first_token_s must be above 0, or null for no promise")
         if self.max_queued < 1 or self.max_output_tokens < 1:
             raise ValueError("max_queued and max_output_tokens must be at least 1")
         if not (self.max_wait_s > 0 and self.max_answer_s > 0):
@@ -152,6 +184,7 @@ class Policy:
     than IPv4 /8 and IPv6 /7: whoever is in one of them writes the address it is judged by.
     `issuers` are the identity providers whose tokens are taken, by a name of ours; none by default.
     `max_queued` bounds waiting requests over all teams, so memory is bounded whatever the teams say.
+    `bands` are the ranks of teams, highest first, by name.
     `failed_credentials_per_minute` bounds guessing from one network (IPv4 /24, IPv6 /56).
     `certificates` says whom a client certificate stands for, by one of its names (`uri:`, `dns:` or `email:`).
     """
@@ -170,6 +203,7 @@ class Policy:
     unsafe_trust_all_proxies: bool = False
     failed_credentials_per_minute: int = 100
     max_queued: int = 512
+    bands: dict[str, Band] = field(default_factory=lambda: dict(BANDS))
     certificates: dict[str, CertificateIdentity] = field(default_factory=dict)
     proxies: TrustedProxies = field(init=False, repr=False, compare=False, default=NOBODY)
 
@@ -185,8 +219,18 @@ class Policy:
                 )
         if self.max_queued < 1 or self.failed_credentials_per_minute < 1:
             raise ValueError("max_queued and failed_credentials_per_minute must be at least 1")
+        self._check_bands()
         if len(set(map(_model_key, self.model_limits))) < len(self.model_limits):
             raise ValueError("model_limits names one model in two spellings")
+
+    def _check_bands(self) -> None:
+        if sum(band.share for band in self.bands.values()) > 1:
+            raise ValueError("the shares of all bands together must be at most 1")
+        for name, team in self.teams.items():
+            if team.band not in self.bands:
+                raise ValueError(
+                    f"team {name!r} is in band {team.band!r}; there are: {', '.join(self.bands) or 'none'}"
+                )
 
     def require_address(self, client: Address, listener: Literal["public", "admin"]) -> None:
         """Step 2: the global list and the listener's own must both let `client` in. Raises AddressNotAllowed."""

@@ -1,0 +1,51 @@
+"""What the queue decides; one dispatcher carries it out."""
+
+from msgspec import Struct
+
+from policies.admitting.ticket import RefusalReason, Ticket
+
+
+class Forecast(Struct, frozen=True, kw_only=True):
+    """What is known of a wait when a request comes: seconds from its arrival to its slot.
+
+    `wait_s` is the raw prediction (its mean), `likely_s` its calibrated quantile that admission judges by, `p90_s` its
+    calibrated 90 % quantile. `position` is the place among the team's own waiters, 1 first, 0 when it does not wait.
+    `prefill_s` is the time from slot to first token. `would_refuse`: a promise that only reports would have refused.
+    """
+
+    wait_s: float = 0.0
+    likely_s: float = 0.0
+    p90_s: float = 0.0
+    prefill_s: float = 0.0
+    position: int = 0
+    would_refuse: bool = False
+
+
+class Dispatch(Struct, frozen=True, tag=True):
+    """Run this ticket on this target now. `fence` is the epoch of whoever decided it, 0 for a gateway alone."""
+
+    ticket: Ticket
+    target: str
+    fence: int = 0
+
+
+class Refuse(Struct, frozen=True, tag=True):
+    """Turn this ticket away; `reason` is the code told to the caller.
+
+    `retry_after_s` is the moment booked for it, from now; None: there is none within reach, so no retry helps.
+    """
+
+    ticket: Ticket
+    reason: RefusalReason
+    retry_after_s: float | None
+    forecast: Forecast = Forecast()
+
+
+class Waits(Struct, frozen=True, tag=True):
+    """The ticket was let in and waits."""
+
+    ticket: Ticket
+    forecast: Forecast
+
+
+Effect = Dispatch | Refuse | Waits

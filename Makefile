@@ -1,7 +1,7 @@
 # Corral. `make` alone lists what there is; README.md says what the first two cost.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix bench prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
+.PHONY: help serve test check fix bench bench-admission prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
 
 # The first Python that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -15,7 +15,7 @@ define need_python
 endef
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 serve:  ## install what is missing, then serve the small model on https://127.0.0.1:8443
 	$(need_python)
@@ -82,6 +82,9 @@ fix: install-dev  ## what can be put right by itself
 bench: install-dev  ## tokens per second, time to first token, and what each step of a request costs, measured here
 	$(BIN)/python -m bench.steps
 	$(BIN)/python -m bench.streams
+
+bench-admission: install-dev  ## the queue beside five others under simulated load, with every bound; three to five minutes
+	$(BIN)/python -m bench.admission
 
 prove: install-test  ## every heavy proof in full size, or one: make prove P=NAME
 	$(BIN)/python -m bench.prove $(P)

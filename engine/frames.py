@@ -20,6 +20,8 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 WorkerRole = Literal["chat", "embedding"]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
 """Tokens that somebody is charged for: below nothing would give back others' tokens, and sums must stay exact."""
+Fence = Annotated[int, Meta(ge=0, lt=2**53)]
+"""The epoch of the gateway that decided for all of them; 0 where a gateway decides alone."""
 
 
 class Frame(Struct, frozen=True, tag=True, kw_only=True):
@@ -38,7 +40,9 @@ class Hello(Frame, frozen=True, tag=True, kw_only=True):
 class Start(Frame, frozen=True, tag=True, kw_only=True):
     """Run one request. `token_ids` are int32 little-endian, one entry a sequence (embeddings: one an input).
 
-    `id` is the connection's own. `sampling.seed` is always set. `grammar` is GBNF or empty.
+    `id` is the connection's own. `sampling.seed` is always set. `grammar` is GBNF or empty. With a `fence` below the
+    highest that the worker has seen, and not 0, it is answered `SlotTaken`: another gateway decides by now. The field
+    may be missing, and a worker that does not know it takes the request, so it needs no version of its own.
     """
 
     id: int
@@ -48,6 +52,7 @@ class Start(Frame, frozen=True, tag=True, kw_only=True):
     cache_scope: str
     top_logprobs: int | None = None
     grammar: str = ""
+    fence: Fence = 0
 
 
 class Cancel(Frame, frozen=True, tag=True, kw_only=True):
@@ -107,7 +112,7 @@ class Ended(Frame, frozen=True, tag=True, kw_only=True):
 
 
 class SlotTaken(Frame, frozen=True, tag=True, kw_only=True):
-    """Request `id` came one too many; it was not started."""
+    """Request `id` came one too many, or from a decider of the past; it was not started."""
 
     id: int
 

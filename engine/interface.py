@@ -49,13 +49,21 @@ class StepReport(Struct, frozen=True, kw_only=True):
 
 
 class TargetState(Struct, frozen=True, kw_only=True):
-    """A change the engine announces: a target that became ready (with its slots) or was lost."""
+    """A change the engine announces: a target that became ready (with its slots) or was lost.
+
+    `adapters` are those it can run beside the bare model (""). `slot_weight` is the cores or devices that one slot
+    holds, `slot_tokens` what it can remember. `swaps`: it loads models as they are asked for.
+    """
 
     target: str
     models: tuple[str, ...]
     kinds: tuple[CallKind, ...]
     slots: int
     ready: bool
+    adapters: tuple[str, ...] = ("",)
+    slot_weight: float = 1.0
+    slot_tokens: int = 4096
+    swaps: bool = False
 
 
 class Observer(Protocol):
@@ -70,7 +78,8 @@ class Engine(Protocol):
 
     `run` streams the events of a prepared call on one of this engine's targets; leaving its context
     early cancels the work there. It raises `SlotTaken` before the first event when the target turned
-    out to be full. `start_up` begins to connect and report to the observer, `close` ends that.
+    out to be full, or when `fence`, the epoch of who decided it (0: this gateway alone), is past.
+    `start_up` begins to connect and report to the observer, `close` ends that.
     """
 
     async def start_up(self, observer: Observer) -> None: ...
@@ -78,4 +87,6 @@ class Engine(Protocol):
     def models(self) -> tuple[ModelCard, ...]: ...
     async def describe(self, model: str) -> ModelDescription: ...
     async def prepare(self, call: Call) -> Prepared: ...
-    def run(self, target: str, prepared: Prepared) -> AbstractAsyncContextManager[AsyncIterator[Event]]: ...
+    def run(
+        self, target: str, prepared: Prepared, fence: int = 0
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]: ...

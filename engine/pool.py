@@ -62,10 +62,10 @@ class Pool:
         system = next((card.system for card in self._plan.cards if card.name == call.model), "")
         return await self._preparer(call.model).prepare(with_system(call, system))
 
-    def run(self, target: str, prepared: Prepared) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    def run(self, target: str, prepared: Prepared, fence: int = 0) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Stream `prepared` from the worker `target`. Raises EngineError, SlotTaken before the first event."""
         worker = self._workers.get(target)
-        return _gone() if worker is None else worker.run(prepared, self._draw_seed())
+        return _gone() if worker is None else worker.run(prepared, self._draw_seed(), fence)
 
     async def counters(self) -> dict[str, Counters]:
         """Totals by target, of the workers that answered in time."""

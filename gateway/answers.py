@@ -2,6 +2,7 @@
 
 from gateway.dialects.contract import Answer, Renderer
 from gateway.dialects.limit_headers import limit_headers
+from gateway.dialects.queue_headers import Headers, queue_headers
 from gateway.exchange import Exchange
 from gateway.http.cors import origin_headers
 from gateway.incoming import Reply
@@ -23,9 +24,8 @@ async def send(exchange: Exchange, reply: Reply, answer: Answer) -> None:
 async def begin(exchange: Exchange, reply: Reply, renderer: Renderer) -> None:
     """Send the head of a stream; from now on errors travel inside it."""
     exchange.status = 200
-    queue_ms = ("X-Queue-Wait-Ms", str(exchange.queued_ns // 1_000_000))
     padding = [("X-Padding", HEAD_SIZES)] if exchange.shape.pads_head else []
-    await reply.start(200, [("Content-Type", renderer.content_type), queue_ms, *_common(exchange), *padding])
+    await reply.start(200, [("Content-Type", renderer.content_type), *_common(exchange), *padding])
     exchange.streaming = True
 
 
@@ -43,4 +43,17 @@ async def write_due(exchange: Exchange, reply: Reply) -> None:
 
 
 def _common(exchange: Exchange) -> list[tuple[str, str]]:
-    return [("X-Request-Id", exchange.id), *limit_headers(exchange.standings), *origin_headers(exchange.origin)]
+    return [
+        ("X-Request-Id", exchange.id),
+        *_queue(exchange),
+        *limit_headers(exchange.standings),
+        *origin_headers(exchange.origin),
+    ]
+
+
+def _queue(exchange: Exchange) -> Headers:
+    """What the queue said, once it was asked."""
+    if exchange.forecast is None or exchange.admission is None:
+        return ()
+    waited_s = None if exchange.queued_ns is None else exchange.queued_ns / 1e9
+    return queue_headers(exchange.admission, exchange.forecast, waited_s)

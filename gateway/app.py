@@ -17,15 +17,14 @@ from gateway.admin.admin_socket import AdminSocket
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
 from gateway.backdoor.back_door import watch_from
-from gateway.catalogue import Catalogue
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock, SystemClock
 from gateway.dialects import ollama, openai
 from gateway.dialects.contract import Dialect
-from gateway.dispatcher import Dispatcher
+from gateway.dispatcher import Dispatcher, MakeScheduler
 from gateway.engines import open_engines, open_pool
 from gateway.exchange import Exchange
-from gateway.gate import Gate
+from gateway.gate import Gate, band_terms
 from gateway.housekeeping import Housekeeping
 from gateway.http.door import Door
 from gateway.http.listener import Listener
@@ -52,6 +51,8 @@ from gateway.request_audit import RequestAudit
 from gateway.route_tables import route_tables
 from gateway.running import Running
 from gateway.running_acts import RunningActs
+from gateway.scheduling.open_scheduler import open_scheduler
+from gateway.scheduling.shared_queue import SharedQueue
 from gateway.setting import Setting, admin_gid
 from gateway.stream_watch import StreamWatch
 from gateway.tokens.token_verifier import TokenVerifier
@@ -70,7 +71,14 @@ CUT_GRACE_S = 3.0
 class App:
     """The running parts of one gateway process."""
 
-    def __init__(self, setting: Setting, audit_log: AuditLog, keys: KeyStore, place: str) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        audit_log: AuditLog,
+        keys: KeyStore,
+        place: str,
+        make_scheduler: MakeScheduler | None = None,
+    ) -> None:
         self._setting = setting
         self._clock: Clock = SystemClock()
         shared = setting.config.store
@@ -86,6 +94,7 @@ class App:
             self._clock,
             self.metrics.step,
             self._target_changed,
+            make_scheduler or open_scheduler(setting.config, setting.home, place, self._clock, self._note_later),
         )
         self._certificates = CertificateVerifier(
             lambda: self._tls.trust if self._tls is not None else None,
@@ -122,6 +131,7 @@ class App:
         if self._shared is not None:
             await self._shared.start(self.gate.audit.noted_later)
         await self.dispatcher.start_up()
+        self.dispatcher.take_bands(band_terms(in_force.policy))
         self._tokens.start()
         if self._sharing is not None:
             await self._sharing.hear()
@@ -140,6 +150,7 @@ class App:
         """Swap the policy whole: a request that began keeps the one it took, the next one takes `new`."""
         self._tokens.take(new.policy.issuers)  # first: nothing is swapped if this fails
         self.gate.in_force = new
+        self.dispatcher.take_bands(band_terms(new.policy))
         self._certificates.identities = new.policy.certificates
         self.gate.identity.guessing.relimit(new.policy.failed_credentials_per_minute)
 
@@ -180,6 +191,8 @@ class App:
         works = {task.get_name(): not task.done() for task in self._tasks} | {"key sets": self._tokens.keeping}
         if self._shared is not None:
             works["shared limits"] = self._shared.keeping
+        if isinstance(self.dispatcher.scheduler, SharedQueue):
+            works["shared queue"] = self.dispatcher.scheduler.keeping
         return lacks(
             Facts(
                 started=bool(self._tasks),
@@ -210,14 +223,14 @@ class App:
                 "public": Door(setting.config.public, self._certificate_hosts),
                 "admin": Door(setting.config.admin, self._certificate_hosts),
             },
-            routes=route_tables(self.ready, self._metrics_page),
+            routes=route_tables(self.ready, self._metrics_page, self.dispatcher.view),
             dialects=dialects,
             body_limit_bytes=setting.config.public.max_body_bytes,
             body_timeout_s=setting.config.public.body_timeout_s,
             identity=Identity(self._verifiers(), guessing, self._clock),
             store=self._shared or MemoryStore(self._clock, BudgetBook.open(setting.home.limits)),
             grants=self._keys.grants.of_team,
-            catalogue=Catalogue(self.dispatcher.engines),
+            catalogue=self.dispatcher.catalogue,
             dispatcher=self.dispatcher,
             audit=RequestAudit(self._audit_log, stamp_now, policy_hash=lambda: self.gate.in_force.hash),
             running=self.running,
@@ -300,7 +313,7 @@ class App:
             self.metrics.shared_store(self._shared.state())
         if self._tls is not None:
             self.metrics.tls_ends(self._tls.ends, self._clock.unix_ns() / 1e9)
-        return self.metrics.page(self.dispatcher, counters)
+        return self.metrics.page(self.dispatcher, counters, self.running.waiting())
 
     async def _act(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         acts = RunningActs(
@@ -324,9 +337,10 @@ class App:
 
 
 @contextlib.asynccontextmanager
-async def opened(setting: Setting) -> AsyncIterator[App]:
+async def opened(setting: Setting, make_scheduler: MakeScheduler | None = None) -> AsyncIterator[App]:
     """The app of `setting`, started; closed when the block ends (`drain` it before).
 
+    `make_scheduler` puts another queue in the place of the usual one, to measure beside it.
     Raises NoPlace, AuditNotOpened, PolicyUnavailable, UnfitPepper, PlanFault or TlsFault, each one line.
     """
     place = hold_place(setting.home.audit, this_host())
@@ -334,7 +348,7 @@ async def opened(setting: Setting) -> AsyncIterator[App]:
     try:
         keys = KeyStore.open(setting.home.keys)
         try:
-            app = App(setting, audit_log, keys, place.name)
+            app = App(setting, audit_log, keys, place.name, make_scheduler)
             await app.start()
             try:
                 yield app

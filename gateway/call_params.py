@@ -11,6 +11,7 @@ def call_params(call: Call) -> dict[str, int | float | bool | None]:
     return {
         **sampling,
         "max_output_tokens": call.max_output_tokens,
+        "deadline_s": call.deadline_s,
         "top_logprobs": call.top_logprobs,
         "dimensions": call.dimensions or None,
         "messages": len(call.messages) or None,

@@ -30,6 +30,11 @@ class Catalogue:
             raise ModelNotReady("model_left_catalogue")
         return found[1]
 
+    def owner_of(self, name: str) -> Engine | None:
+        """The engine that describes and prepares the model of this very name, if one lists it."""
+        found = self._by_name().get(name.lower())
+        return found[1] if found else None
+
     def _lookup(self, name: str) -> tuple[ModelCard, Engine] | None:
         try:
             key = parse_model_name(name).key

@@ -5,8 +5,10 @@ The flow writes each step's evidence here as it is proven; the audit records are
 """
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
+from msgspec import structs
 
 from engine.errors import EngineError
 from gateway.clock import Clock
@@ -18,15 +20,22 @@ from gateway.routes import Match, dialect_of
 from gateway.stream_shape import Plain, StreamShape
 from policies.access import ListenerName
 from policies.addresses.networks import Address
+from policies.admitting.effects import Forecast
 from policies.audit_record import Actor
 from policies.call import Embedded, Event, Final, ModelCard, Reasoning, Text, ToolCalled, Usage
 from policies.credentials.principal import Principal
 from policies.errors import Refused
 from policies.limiting.limits import Reservation, Taken, Used
+from policies.queue_wish import QueueTerms
 from policies.standing import Standing
 
 BYTES_PER_TOKEN = 4
 """The usual ratio of English text and JSON."""
+PROMISE = "deadline_unreachable"
+"""The code of a promise that cannot be kept."""
+
+AdmissionDecision = Literal["admitted", "queued", "refused", "refused_late"]
+"""A slot at once; a wait that was allowed; a refusal at once; a refusal after a wait."""
 
 
 class Exchange:
@@ -57,7 +66,15 @@ class Exchange:
         self.model: ModelCard | None = None
         self.target = ""
         self.dispatched_ns = 0
-        self.queued_ns = 0
+        self.forecast: Forecast | None = None
+        """What the queue said of the wait when it was asked; None before that."""
+        self.admission: AdmissionDecision | None = None
+        self.queued_ns: int | None = None
+        """From the queue's being asked to its last word: a slot, or a refusal."""
+        self.terms: QueueTerms | None = None
+        """On what terms the queue was asked; times count from the request's arrival."""
+        self.turned_away_for = ""
+        self.answered_ns = 0
         self.first_event_ns = 0
         self.prompt_tokens = 0
         self.usage = Usage()
@@ -73,16 +90,58 @@ class Exchange:
         """A stream has begun and its last words are still to come: only then can an error travel inside it."""
         self.cut: Refused | EngineError | None = None
         self.stop: Callable[[], object] = lambda: None
+        self._asked_ns = 0
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since arrival, on the monotonic clock."""
         return self._clock.mono_ns() - self.arrived_mono_ns
 
+    def queue_answered(self, forecast: Forecast, *, waits: bool) -> None:
+        """The queue was asked: the request `waits`, or has a slot, or is about to be refused."""
+        self.forecast = forecast
+        self._asked_ns = self.elapsed_ns()
+        if waits:
+            self.admission = "queued"
+        if forecast.would_refuse:
+            self.would_refuse += (PROMISE,)
+
+    def queued_on(self, terms: QueueTerms, spent_s: float) -> None:
+        """The queue is asked on these terms, which count from `spent_s` after arrival."""
+        promise_s = None if terms.promise_s is None else terms.promise_s + spent_s
+        self.terms = structs.replace(terms, promise_s=promise_s, max_wait_s=terms.max_wait_s + spent_s)
+
+    def waits_for_slot(self) -> bool:
+        """True while it stands in the queue."""
+        return self.admission == "queued" and self.queued_ns is None
+
     def dispatched(self, target: str) -> None:
         """The request got its slot."""
         self.target = target
         self.dispatched_ns = self._clock.unix_ns()
-        self.queued_ns = self.elapsed_ns()
+        self.queued_ns = self.elapsed_ns() - self._asked_ns
+        self.admission = self.admission or "admitted"
+
+    def back_in_queue(self) -> None:
+        """The slot was taken: the request waits again, and has run nowhere."""
+        self.target, self.dispatched_ns, self.queued_ns = "", 0, None
+        self.admission = "queued"
+
+    def slot_over(self) -> None:
+        """The engine is done; its client may still read."""
+        self.answered_ns = self.elapsed_ns()
+
+    def slot_s(self) -> float:
+        """How long it has held its slot, in seconds, until the engine's last event; 0 for one that has none."""
+        if not self.target:
+            return 0.0
+        return ((self.answered_ns or self.elapsed_ns()) - self._asked_ns - (self.queued_ns or 0)) / 1e9
+
+    def turned_away(self, reason: str) -> None:
+        """What has no slot is refused for want of one; says nothing of a request that never asked for one."""
+        if self.forecast is not None and not self.target:
+            self.turned_away_for = reason
+            self.queued_ns = self.elapsed_ns() - self._asked_ns
+            self.admission = "refused_late" if self.admission == "queued" else "refused"
 
     def limits_told(self, outcome: Taken | Reservation) -> None:
         """Keep what a step's limits say of themselves: for the caller's headers, and what `report` would refuse."""
@@ -114,6 +173,7 @@ class Exchange:
         if isinstance(event, Final):
             self.usage = event.usage
             self.finish = event.reason
+            self.answered_ns = self.answered_ns or self.elapsed_ns()
 
     def cut_off(self, cause: Refused | EngineError) -> None:
         """End the request from outside (revoked key, drain, time limit): its stream ends with `cause`."""

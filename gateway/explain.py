@@ -25,6 +25,7 @@ from policies.errors import Refused
 from policies.limiting.limits import Claim, Claims, RateClaim, Work, longest_answer, request_claims, work_claims
 from policies.policy import Policy, Team
 from policies.policy_file.deciding_setting import STEPS, Caller, Decider, decider
+from policies.queue_wish import QueueWish, queue_terms
 
 Outcome = Literal["ok", "refused", "unknown"]
 Prove = Callable[[], Principal]
@@ -171,9 +172,7 @@ class _Walk:
         cap = longest_answer(team, policy, card.name)
         self._ok(9, f"an answer of at most {cap} output tokens")
         self._reserve(work_claims(grant.principal, team, policy, client, Work(card.name, 0, cap)))
-        self._ok(
-            11, f"at most {team.max_queued} of the team and {policy.max_queued} in all wait, {team.max_wait_s:g} s"
-        )
+        self._ok(11, _queued(team, policy))
         self._ok(12, f"an answer may take {team.max_answer_s:g} s")
 
     def _reserve(self, claims: Claims) -> None:
@@ -183,6 +182,20 @@ class _Walk:
     def _ok(self, number: int, text: str) -> None:
         self.at = number
         self.steps.append(Step(number, STEPS[number], "ok", text))
+
+
+def _queued(team: Team, policy: Policy) -> str:
+    """On what terms a request waits whose caller wishes nothing of its own."""
+    terms = queue_terms(QueueWish(), team, policy.bands)
+    band, rank = policy.bands[terms.band], list(policy.bands).index(terms.band) + 1
+    kept = f"{band.share:.0%} of the slots' time guaranteed" + ("" if band.lends else " and kept free")
+    promise = "no time to the first token is promised"
+    if terms.promise_s is not None:
+        promise = f"first token within {terms.promise_s:g} s, or refused at once{_mode(report=not terms.enforced)}"
+    return (
+        f"band {terms.band} ({rank} of {len(policy.bands)}, {kept}), weight {team.weight:g}; {promise}; "
+        f"at most {team.max_queued} of the team and {policy.max_queued} in all wait, {terms.max_wait_s:g} s"
+    )
 
 
 def _mode(*, report: bool) -> str:

@@ -8,12 +8,13 @@ from msgspec import structs
 
 from engine.errors import ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied
 from engine.interface import Prepared
+from gateway.call_identity import call_identity
 from gateway.call_params import call_params
 from gateway.catalogue import Catalogue
 from gateway.clock import Clock
 from gateway.dialects.capabilities import check_capabilities
 from gateway.dialects.contract import Dialect
-from gateway.dispatcher import Admission, Dispatcher
+from gateway.dispatcher import Admission, Applicant, Dispatcher
 from gateway.exchange import Exchange
 from gateway.http.door import Door
 from gateway.identity import Identity
@@ -23,13 +24,14 @@ from gateway.routes import RouteTable
 from gateway.running import Running
 from policies.access import ListenerName
 from policies.addresses.networks import Address
-from policies.admission import Bounds
+from policies.admitting.ticket import BandTerms, Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call
 from policies.credentials.principal import Principal
 from policies.limiting.limit_grant import LimitGrant
 from policies.limiting.limits import Claims, Reservation, Store, Work, effective_team, longest_answer
 from policies.policy import Policy, Team
+from policies.queue_wish import QueueWish, queue_terms
 
 OUR_FAULTS = (ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied)
 """Ends that cost the caller only what it was already given."""
@@ -98,14 +100,32 @@ class Gate:
             await self.store.settle(reservation, exchange.used(failed=failed))
 
     def admitted(
-        self, prepared: Prepared, grant: Grant, max_queued: int, on_dispatch: Callable[[str], None]
+        self, prepared: Prepared, grant: Grant, wish: QueueWish, policy: Policy, exchange: Exchange
     ) -> contextlib.AbstractAsyncContextManager[Admission]:
-        """Step 11: a place in the queue within the policy's bounds, then a slot; `on_dispatch` hears of each."""
-        bounds = Bounds(total=max_queued, team=grant.team.max_queued)
-        return self.dispatcher.admit(prepared, grant.principal.team, bounds, grant.team.max_wait_s, on_dispatch)
+        """Step 11: a place in the queue, on the team's terms and the caller's; `turn` of it waits for the slot.
+
+        Raises Overloaded or NoCapacity when the queue turns the request away at once.
+        """
+        team, spent_s = grant.team, exchange.elapsed_ns() / 1e9
+        terms = queue_terms(wish, team, policy.bands, spent_s)
+        exchange.queued_on(terms, spent_s)
+        applicant = Applicant(
+            team=grant.principal.team,
+            weight=team.weight,
+            band=team.band,
+            terms=terms,
+            bounds=Bounds(total=policy.max_queued, team=team.max_queued),
+            identity=call_identity(grant.principal.limit_name, prepared.call),
+        )
+        return self.dispatcher.admit(prepared, applicant, exchange)
 
 
 def work_of(prepared: Prepared) -> Work:
     """What step 10 reserves for; an embedding writes no answer."""
     output_tokens = 0 if prepared.call.kind == "embedding" else prepared.max_output_tokens
     return Work(prepared.call.model, prepared.prompt_tokens, output_tokens)
+
+
+def band_terms(policy: Policy) -> tuple[BandTerms, ...]:
+    """The policy's bands as the queue uses them, highest first."""
+    return tuple(BandTerms(name, band.share, band.lends) for name, band in policy.bands.items())

@@ -12,6 +12,8 @@ from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
 from gateway.http.listener import AcceptCounts
 from gateway.limits.fallback_store import StoreState
+from gateway.queue_metrics import QueueMetrics
+from gateway.scheduling.shared_queue import SharedQueue
 from policies.certificates.tls_expiry import FileEnd
 from policies.credentials.key_expiry import KeyEnd
 
@@ -24,13 +26,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self.queue = QueueMetrics(registry)
         by_request = ("listener", "route", "team", "status")
         self._requests = Counter("corral_requests", "Requests answered", by_request, registry=registry)
         self._duration = Histogram(
             "corral_request_seconds", "Arrival to last byte", ("route",), buckets=SECONDS, registry=registry
-        )
-        self._queue_wait = Histogram(
-            "corral_queue_wait_seconds", "Arrival to slot", ("team",), buckets=SECONDS, registry=registry
         )
         self._first_event = Histogram(
             "corral_time_to_first_token_seconds",
@@ -46,7 +46,6 @@ class Metrics:
         self._slots = Gauge("corral_target_slots", "Slots of a target", ("target",), registry=registry)
         self._busy = Gauge("corral_target_running", "Requests we run on a target", ("target",), registry=registry)
         self._ready = Gauge("corral_target_ready", "1 when the target takes work", ("target",), registry=registry)
-        self._waiting = Gauge("corral_queue_depth", "Requests that wait for a slot", registry=registry)
         self._door = Gauge(
             "corral_connections", "At the door since the start", ("listener", "outcome"), registry=registry
         )
@@ -86,9 +85,9 @@ class Metrics:
         team = _team_of(exchange)
         self._requests.labels(exchange.listener, route, team, str(exchange.status)).inc()
         self._duration.labels(route).observe(exchange.elapsed_ns() / 1e9)
+        self.queue.finished(exchange, team)
         if exchange.target and exchange.model:
             model, usage = exchange.model.name, exchange.usage
-            self._queue_wait.labels(team).observe(exchange.queued_ns / 1e9)
             if exchange.first_event_ns:
                 self._first_event.labels(model).observe(exchange.first_event_ns / 1e9)
             self._tokens.labels(team, model, "prompt").inc(usage.prompt_tokens)
@@ -143,9 +142,12 @@ class Metrics:
         for end in ends:
             self._tls_ends.labels(end.file).set(end.ends_s - now_s)
 
-    def page(self, dispatcher: Dispatcher, counters: dict[str, Counters]) -> bytes:
-        """The page in Prometheus' text format, with the state of queue, targets and workers as of now."""
-        self._waiting.set(dispatcher.waiting())
+    def page(self, dispatcher: Dispatcher, counters: dict[str, Counters], waiting: Iterable[Exchange] = ()) -> bytes:
+        """The page in Prometheus' text format, with the state of queue, targets and workers as of now.
+
+        `waiting` are this gateway's requests in the queue.
+        """
+        self._show_queue(dispatcher, waiting)
         for target in dispatcher.targets():
             self._slots.labels(target.id).set(target.slots)
             self._busy.labels(target.id).set(target.running)
@@ -154,6 +156,13 @@ class Metrics:
             for counter in counted.__struct_fields__:
                 self._worker.labels(name, counter).set(getattr(counted, counter))
         return generate_latest(self.registry)
+
+    def _show_queue(self, dispatcher: Dispatcher, waiting: Iterable[Exchange]) -> None:
+        scheduler = dispatcher.scheduler
+        names = ((_team_of(each), each.model.name) for each in waiting if each.model is not None)
+        self.queue.show(dispatcher.view(), names, scheduler.decision_times)
+        if isinstance(scheduler, SharedQueue):
+            self.queue.share(scheduler.state())
 
 
 def _team_of(exchange: Exchange) -> str:

@@ -1,10 +1,13 @@
-"""The gateway's own routes: health on every listener, metrics on the admin listener only."""
+"""The gateway's own routes: health on every listener, metrics and the queue on the admin listener only."""
 
 from collections.abc import Awaitable, Callable
+
+from msgspec import json
 
 from gateway.dialects.contract import Answer, Report
 from gateway.dialects.route import Route
 from gateway.metrics import CONTENT_TYPE
+from policies.admitting.queue_view import QueueView
 
 GET = ("GET", "HEAD")
 
@@ -28,6 +31,15 @@ def metrics_route(page: Callable[[], Awaitable[bytes]]) -> Route:
         return Answer(status=200, body=await page(), content_type=CONTENT_TYPE)
 
     return Route(GET, "/metrics", "ollama", "metrics", 0, lambda _body, _model: Report(answer=answer))
+
+
+def queue_route(view: Callable[[], QueueView]) -> Route:
+    """The queue as `corral status --json` has it, for keys with the scope `metrics`: it shows all teams."""
+
+    async def answer() -> Answer:
+        return Answer(status=200, body=json.encode(view()))
+
+    return Route(GET, "/queue", "ollama", "metrics", 0, lambda _body, _model: Report(answer=answer))
 
 
 def _status(word: str, status: int) -> Answer:

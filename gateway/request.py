@@ -20,6 +20,7 @@ from gateway.http.cors import preflight
 from gateway.http.edge import CleanTarget, check_edge, demand_identity
 from gateway.incoming import ClientGone, Incoming, Reply
 from gateway.json_body import parse_object
+from gateway.queue_turn import take_turn
 from gateway.routes import Found, dialect_of
 from gateway.stream_shape import stream_shape
 from gateway.time_limit import answered_within
@@ -27,8 +28,9 @@ from policies.addresses.client_address import client_address
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
 from policies.credentials.credential import Presented, read_credential
-from policies.errors import AuditUnavailable, EdgeRejected, Refused
+from policies.errors import AuditUnavailable, EdgeRejected, NoCapacity, Overloaded, Refused
 from policies.limiting.limits import request_claims, work_claims
+from policies.queue_wish import answer_limit_s, read_queue_wish
 
 
 async def handle(gate: Gate, incoming: Incoming, reply: Reply) -> None:
@@ -79,22 +81,24 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
     team = gate.widened(team_of(principal, policy), principal.team)
     exchange.limits_told(await gate.store.take(request_claims(principal, team, policy, client)))  # (6)
     found = match.required()
+    queue_wish = read_queue_wish(incoming.headers)
     wish = await read_wish(gate, exchange, incoming, found)  # (7)
     grant = authorize_scope(principal, team, found.route.scope, client)  # (8)
     gate.accepted(principal, client)
     if not isinstance(wish, Asked):
         return await send_answer(gate, exchange, reply, grant, wish)
-    call = gate.authorize_call(grant, wish.call, policy, exchange)
+    asked = structs.replace(wish.call, deadline_s=queue_wish.deadline_s)
+    call = gate.authorize_call(grant, asked, policy, exchange)
     prepared = await gate.prepare(call)  # (9)
     exchange.prompt_tokens = prepared.prompt_tokens
     async with gate.reserved(work_claims(principal, team, policy, client, work_of(prepared)), exchange):  # (10)
         await gate.audit.authorized(exchange)
-        async with (
-            gate.admitted(prepared, grant, policy.max_queued, exchange.dispatched) as admission,  # (11)
-            answered_within(team.max_answer_s, exchange, admission.events()) as events,
-        ):
-            exchange.shape = stream_shape(team.stream, wish.renderer)
-            await stream(gate, exchange, reply, wish.renderer, events)  # (12)
+        exchange.shape = stream_shape(team.stream, wish.renderer)
+        async with gate.admitted(prepared, grant, queue_wish, policy, exchange) as admission:  # (11)
+            await take_turn(admission, exchange, reply, wish.renderer, events=queue_wish.events)
+            limit_s = answer_limit_s(queue_wish, team, exchange.elapsed_ns() / 1e9)
+            async with answered_within(limit_s, exchange, admission.events()) as events:
+                await stream(gate, exchange, reply, wish.renderer, events)  # (12)
     return None
 
 
@@ -166,7 +170,7 @@ async def stream(
         elif renderer.streamed and data:
             if not reply.started:
                 await begin(exchange, reply, renderer)
-            exchange.shape.add(data, gate.clock.mono_ns())
+            exchange.shape.add(data, exchange.elapsed_ns())
             await write_due(exchange, reply)
     if last is None:
         raise UpstreamFailed("stream_without_end")
@@ -203,6 +207,8 @@ async def refuse(gate: Gate, exchange: Exchange, reply: Reply, error: Refused | 
     closes the connection after an answer that was not ended.
     """
     exchange.being_refused()
+    if isinstance(error, Overloaded | NoCapacity):
+        exchange.turned_away(error.reason)
     if not reply.started:
         exchange.status = answer_to(gate, exchange, error).status
     try:

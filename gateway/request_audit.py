@@ -7,8 +7,11 @@ record, so it is written in the background and waited for when the gateway stops
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
+
+from msgspec import structs
 
 from engine.errors import EngineError
 from gateway.exchange import Exchange
@@ -90,10 +93,11 @@ class RequestAudit:
         if isinstance(error, AddressNotAllowed):
             exchange.rule = error.rule
         event, effect = _event_of(error)
-        if started and isinstance(error, Refused):
+        if started and isinstance(error, Refused) and not _turned_away(exchange):
             event = "request.cut"
         reason = error.reason if error is not None else "bug"
-        await self._record(event, exchange, effect, reason=reason, result=_result(exchange))
+        result = structs.replace(_result(exchange), retry_after_s=_retry_after_s(error))
+        await self._record(event, exchange, effect, reason=reason, result=result)
 
     def aborted_later(self, exchange: Exchange) -> None:
         """The caller went away. Written in the background: there is nobody left to tell."""
@@ -143,6 +147,18 @@ def _event_of(error: Refused | EngineError | None) -> tuple[str, DecisionEffect]
         if isinstance(error, kind):
             return event, effect
     return "request.failed", "error"
+
+
+def _turned_away(exchange: Exchange) -> bool:
+    """True for a refusal by the queue, also when its caller was told in the events of a wait that had begun."""
+    return exchange.admission in ("refused", "refused_late")
+
+
+def _retry_after_s(error: Refused | EngineError | None) -> float | None:
+    """The time to come back that the caller is told, where the queue or a limit knows one."""
+    if isinstance(error, RateLimited | QuotaExceeded | Overloaded | NoCapacity):
+        return error.retry_after_s
+    return None
 
 
 def _facts(exchange: Exchange) -> RequestFacts:
@@ -199,9 +215,16 @@ def _result(exchange: Exchange) -> Result:
         prompt_tokens=usage.prompt_tokens if ran else None,
         cached_tokens=usage.cached_tokens if ran else None,
         output_tokens=usage.output_tokens if ran else None,
-        queued_ms=exchange.queued_ns / 1e6 if ran else None,
+        admission=exchange.admission or "",
+        predicted_wait_ms=_milliseconds(exchange.forecast.wait_s) if exchange.forecast else None,
+        queued_ms=exchange.queued_ns / 1e6 if exchange.queued_ns is not None else None,
         ttft_ms=exchange.first_event_ns / 1e6 if exchange.first_event_ns else None,
         dur_ms=exchange.elapsed_ns() / 1e6,
         finish=exchange.finish,
         target=exchange.target,
     )
+
+
+def _milliseconds(seconds: float) -> float | None:
+    """None for what JSON has no word for."""
+    return seconds * 1000 if math.isfinite(seconds) else None

@@ -3,17 +3,30 @@
 from collections.abc import Awaitable, Callable
 
 from gateway.dialects import ollama, openai
-from gateway.own_routes import health_routes, metrics_route
+from gateway.own_routes import health_routes, metrics_route, queue_route
 from gateway.routes import RouteTable
 from policies.access import ListenerName
+from policies.admitting.queue_view import QueueView
 
 
 def route_tables(
-    ready: Callable[[], bool], metrics_page: Callable[[], Awaitable[bytes]]
+    ready: Callable[[], bool], metrics_page: Callable[[], Awaitable[bytes]], queue: Callable[[], QueueView]
 ) -> dict[ListenerName, RouteTable]:
     """The table of each listener. Raises ValueError for a route that its listener may not have."""
     health = health_routes(ready)
     return {
         "public": RouteTable("public", (*ollama.ROUTES, *openai.ROUTES, *health)),
-        "admin": RouteTable("admin", (*ollama.ROUTES, *health, metrics_route(metrics_page))),
+        "admin": RouteTable("admin", (*ollama.ROUTES, *health, metrics_route(metrics_page), queue_route(queue))),
     }
+
+
+def tables_to_read() -> dict[ListenerName, RouteTable]:
+    """The same tables, for documentation and explanation; asked for a page, they have none."""
+
+    async def no_page() -> bytes:
+        raise LookupError("no gateway runs behind this table")
+
+    def no_queue() -> QueueView:
+        raise LookupError("no gateway runs behind this table")
+
+    return route_tables(lambda: True, no_page, no_queue)

@@ -37,6 +37,10 @@ class Running:
         """How many requests are being served."""
         return len(self._exchanges)
 
+    def waiting(self) -> tuple[Exchange, ...]:
+        """Those in the queue."""
+        return tuple(each for each in self._exchanges if each.waits_for_slot())
+
     def revoked(self, key_id: str) -> None:
         """Cut every request made with this key."""
         self.cut_where(lambda each: Revoked("revoked_while_running") if each.key_id == key_id else None)

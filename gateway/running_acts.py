@@ -52,6 +52,7 @@ class RunningActs:
         )
         own = {
             "status": Act(self._status),
+            "queue": Act(self._queue),
             "policy": Act(self._policy),
             "back_door": Act(self._back_door(looked=looked)),
         }
@@ -77,6 +78,9 @@ class RunningActs:
                 "lockdowns": sorted(self.keys.revocations.current.lockdowns),
             }
         )
+
+    def _queue(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
+        return Outcome(result=to_builtins(self.gate.dispatcher.view()))
 
     def _policy(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
         return Outcome(result=self.policy_watch.shown())

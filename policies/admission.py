@@ -1,7 +1,7 @@
-"""The queue: who waits, who runs where, who is turned away. Decides; carries nothing out.
+"""The queue: who waits, who runs where, who is turned away and when to come back. Decides; carries nothing out.
 
-Theory of operation. Events come in, each with `now_s`; effects go out; one dispatcher carries them
-out. The machine holds tickets and targets and no I/O:
+Theory of operation. Events come in, each with `now_s`; effects go out; one dispatcher carries them out. The machine
+holds tickets and targets and no I/O:
 
     waiting --dispatch--> running --ended--> gone
        |  ^                  |
@@ -9,262 +9,486 @@ out. The machine holds tickets and targets and no I/O:
        +--left / refused--> gone
 
 Rules.
-* A pool is all targets that serve one model for one kind of call; each pool has one queue.
-* Within a pool the order is first come, first served; pools do not wait for each other.
-* A target never gets more than its slots. Its worker has the last word: `slot_taken` puts the ticket
-  back at its place, and the target gets nothing until it reports a free slot or a second passed.
-* What waits is bounded, in all and for each team. Beyond it: `Overloaded` with a time to come back.
-* A pool without a living target keeps its waiters for `RETURN_GRACE_S` (a worker restarts in one or
-  two seconds), then refuses them; a pool that never was is refused at once.
-* Every effect names a ticket that this machine holds; a ticket that left is never dispatched.
+ (1) A pool is all targets that serve one model for one kind of call. Pools that share a target compete for it:
+     together they are a domain, and a free slot goes to the fairest of all that wait for it.
+ (2) Order: the band (`bands`), in it the team with the least counter (`standings`), in the team the earliest
+     deadline. What a request costs is slot-seconds (`rates`), charged at dispatch, settled at the end.
+ (3) A request is refused at its arrival when the calibrated quantile of its predicted wait, and its time to first
+     token, exceed its promise (`prediction`, `wait_quantiles`); again when it is about to run or overdue,
+     if by then the promise cannot be kept. With a slot free and nobody waiting no wait is predicted; a domain in
+     which nothing runs takes anything, so that no estimate can shut the door for good.
+ (4) Whoever is refused gets a booking (`bookings`): the first moment at which its team's share has room. With a
+     booking the median decides at its return instead of the quantile, and it stands in line by when it first asked.
+ (5) A target never gets more than its slots. Its worker has the last word: `SlotTaken` puts the ticket back at its
+     place, and the target gets nothing until it reports a free slot or a second passed.
+ (6) What waits is bounded, in all and for each team.
+ (7) A pool without a living target keeps its waiters for `RETURN_GRACE_S`, then refuses them; one that never was is
+     refused at once.
+ (8) On a target that loads what it serves (an upstream with many models), requests for what is loaded go first for
+     as long as a load takes, never beyond the deadline of the one passed over (`turns`).
+ (9) A refusal at arrival leaves nothing behind but its booking and its mark in the figures for operators.
 
-Times are seconds of a monotonic clock. The order of teams, prices and promises are not decided here.
+Times are seconds of one monotonic clock; a clock set back stands still here until it catches up.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Literal
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from msgspec import Struct
+from msgspec import structs
 
-from policies.call import CallKind
+from policies.admitting import events as happened
+from policies.admitting.bands import Bands
+from policies.admitting.bookings import Booking, in_steps
+from policies.admitting.effects import Dispatch, Effect, Forecast, Refuse, Waits
+from policies.admitting.events import QueueEvent
+from policies.admitting.knowledge import Knowledge, Price
+from policies.admitting.prediction import Prediction
+from policies.admitting.queue_figures import QueueFigures
+from policies.admitting.queue_view import QueueView, TargetView
+from policies.admitting.target import TAKEN_PAUSE_S, Domain, Running, Target, domains
+from policies.admitting.team_account import TeamAccount, Waiting
+from policies.admitting.ticket import NO_GUARANTEE, Bounds, PoolKey, RefusalReason, Served, Ticket
+from policies.admitting.tuning import Tuning
+from policies.admitting.turns import candidates, next_turn
 
-RETURN_GRACE_S = 30.0
-"""How long waiters stay when their last target is gone: longer than a restart with its first back-offs."""
-TAKEN_PAUSE_S = 1.0
-"""How long a target that answered SlotTaken is left alone when it reports nothing."""
-MAX_RETRY_AFTER_S = 120.0
-"""openai-python (3.54) does not retry at all above 120 s."""
-SERVICE_SMOOTHING = 0.1
-"""Weight of the newest service time in the running mean that Retry-After is computed from."""
-
-PoolKey = tuple[str, CallKind]
-
-
-class Ticket(Struct, frozen=True, kw_only=True):
-    """One request in the machine. `id` is unique; `expires_s` (None: never) bounds its wait."""
-
-    id: int
-    model: str
-    kind: CallKind
-    team: str
-    arrived_s: float
-    expires_s: float | None = None
-
-
-class Bounds(Struct, frozen=True):
-    """How many may wait: over all teams, and of the ticket's own team."""
-
-    total: int
-    team: int
-
-
-class Dispatch(Struct, frozen=True):
-    """Run this ticket on this target now."""
-
-    ticket: Ticket
-    target: str
-
-
-class Refuse(Struct, frozen=True):
-    """Turn this ticket away; `reason` is the code told to the caller."""
-
-    ticket: Ticket
-    reason: Literal["queue_full", "team_queue_full", "expired_in_queue", "no_capacity"]
-    retry_after_s: float
-
-
-Effect = Dispatch | Refuse
-
-
-class TargetView(Struct, frozen=True, kw_only=True):
-    """What the machine knows of one target, for status pages and metrics."""
-
-    id: str
-    slots: int
-    running: int
-    ready: bool
-
-
-class _Target:
-    __slots__ = ("free_again_s", "id", "lost_s", "pools", "ready", "running", "slots")
-
-    def __init__(self, target: str) -> None:
-        self.id = target
-        self.slots = 0
-        self.pools: frozenset[PoolKey] = frozenset()
-        self.ready = False
-        self.lost_s = 0.0
-        self.running: dict[int, Ticket] = {}
-        self.free_again_s = 0.0
-
-    def room(self, now_s: float) -> int:
-        """Slots that may be given out now."""
-        if not self.ready or now_s < self.free_again_s:
-            return 0
-        return self.slots - len(self.running)
+RESTART_S = 1.0
+"""When to come back to a pool without targets: a worker restarts in about a second."""
 
 
 class Queue:
-    """The machine. Every method is one event and returns the effects it causes, in order."""
+    """The machine. `handle` takes one event and returns the effects it causes, in order."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[PoolKey, OrderedDict[int, Ticket]] = {}
-        self._targets: dict[str, _Target] = {}
-        self._place: dict[int, _Target] = {}
-        self._started_s: dict[int, float] = {}
-        self._service_s = 1.0
+    def __init__(self, *, tuning: Tuning | None = None) -> None:
+        self._tuning = tuning = tuning or Tuning()
+        self._known = Knowledge(tuning)
+        self._figures = QueueFigures()
+        self._targets: dict[str, Target] = {}
+        self._domains: dict[PoolKey, Domain] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._running: dict[int, Running] = {}
+        self._now_s = 0.0
+        self._handlers: dict[type, Callable[[Any, float], list[Effect]]] = {
+            happened.Arrived: self._arrived,
+            happened.Resumed: self._resumed,
+            happened.Left: self._left,
+            happened.Began: self._began,
+            happened.Grew: self._grew,
+            happened.Ended: self._ended,
+            happened.SlotTaken: self._slot_taken,
+            happened.Stepped: self._stepped,
+            happened.TargetReady: self._target_ready,
+            happened.TargetLost: self._target_lost,
+            happened.BandsChanged: self._bands_changed,
+            happened.Tick: self._tick,
+        }
 
-    # ---- events
-
-    def arrived(self, ticket: Ticket, bounds: Bounds, now_s: float) -> list[Effect]:
-        """A request wants to run: dispatched, kept waiting (no effect), or refused at once."""
-        key = (ticket.model, ticket.kind)
-        if not self._may_return(key, now_s):
-            return [Refuse(ticket, "no_capacity", self._retry_after_s(key))]
-        queue = self._waiting.setdefault(key, OrderedDict())
-        queue[ticket.id] = ticket
-        effects = self._dispatch(key, now_s)
-        if ticket.id not in queue:
-            return effects
-        full = self._over(bounds, ticket.team)
-        if full is None:
-            return effects
-        del queue[ticket.id]
-        return [*effects, Refuse(ticket, full, self._retry_after_s(key))]
-
-    def left(self, ticket_id: int, now_s: float) -> list[Effect]:
-        """The caller is gone, waiting or running."""
-        for queue in self._waiting.values():
-            if queue.pop(ticket_id, None) is not None:
-                return []
-        return self._release(ticket_id, now_s)
-
-    def ended(self, ticket_id: int, now_s: float) -> list[Effect]:
-        """The work of a running ticket is over; its time counts as a service time."""
-        started_s = self._started_s.get(ticket_id)
-        if started_s is not None:
-            self._service_s += SERVICE_SMOOTHING * (now_s - started_s - self._service_s)
-        return self._release(ticket_id, now_s)
-
-    def slot_taken(self, ticket_id: int, now_s: float) -> list[Effect]:
-        """The target had no slot after all: the ticket goes back to its place by arrival."""
-        target = self._place.pop(ticket_id, None)
-        if target is None:
-            return []
-        ticket = target.running.pop(ticket_id)
-        self._started_s.pop(ticket_id)
-        target.free_again_s = now_s + TAKEN_PAUSE_S
-        key = (ticket.model, ticket.kind)
-        queue = self._waiting.setdefault(key, OrderedDict())
-        waiting = sorted([ticket, *queue.values()], key=lambda each: (each.arrived_s, each.id))
-        self._waiting[key] = OrderedDict((each.id, each) for each in waiting)
-        return self._dispatch(key, now_s)
-
-    def step_report(self, target_id: str, busy_slots: int, now_s: float) -> list[Effect]:
-        """A target finished a step with `busy_slots` in use, by whomever."""
-        target = self._targets.get(target_id)
-        if target is None or target.free_again_s <= now_s or busy_slots >= target.slots:
-            return []
-        target.free_again_s = now_s
-        return self._dispatch_all(target.pools, now_s)
-
-    def target_ready(self, target_id: str, pools: Iterable[PoolKey], slots: int, now_s: float) -> list[Effect]:
-        """A target can take work: new, or back again."""
-        target = self._targets.setdefault(target_id, _Target(target_id))
-        target.pools, target.slots, target.ready, target.free_again_s = frozenset(pools), slots, True, now_s
-        return self._dispatch_all(target.pools, now_s)
-
-    def target_lost(self, target_id: str, pools: Iterable[PoolKey], now_s: float) -> list[Effect]:
-        """A target cannot take work: dead, or known and not yet up. Its runs are ended by their streams."""
-        target = self._targets.setdefault(target_id, _Target(target_id))
-        target.pools = frozenset(pools) or target.pools
-        if target.ready or not target.lost_s:
-            target.ready, target.lost_s = False, now_s
-        return []
-
-    def tick(self, now_s: float) -> list[Effect]:
-        """Time passed: refuse what expired or waits in vain, and try targets that were left alone."""
-        effects: list[Effect] = []
-        for key, queue in self._waiting.items():
-            if self._may_return(key, now_s):
-                doomed = [each for each in queue.values() if each.expires_s is not None and each.expires_s <= now_s]
-                effects += self._drop(key, doomed, "expired_in_queue")
-                effects += self._dispatch(key, now_s)
-            else:
-                effects += self._drop(key, list(queue.values()), "no_capacity")
-        return effects
+    def handle(self, event: QueueEvent, now_s: float) -> list[Effect]:
+        """Take in what happened; the effects are to be carried out in order."""
+        self._now_s = self._moment(now_s)
+        return self._handlers[type(event)](event, self._now_s)
 
     # ---- questions
 
+    def predict(self, ticket: Ticket, now_s: float) -> Forecast:
+        """What `ticket` would be told if it came now. Changes nothing."""
+        domain = self._domains.get(ticket.pool)
+        return Forecast() if domain is None else self._forecast(ticket, domain, self._moment(now_s))
+
+    def forecast(self, ticket_id: int, now_s: float) -> Forecast:
+        """What is left of a waiting ticket's wait; an empty forecast for one that does not wait."""
+        waiting = self._waiting.get(ticket_id)
+        domain = self._domains.get(waiting.ticket.pool) if waiting else None
+        if waiting is None or domain is None:
+            return Forecast()
+        return self._forecast(waiting.ticket, domain, self._moment(now_s), waiting)
+
     def waiting(self, team: str | None = None) -> int:
         """How many tickets wait, of one team or in all."""
-        return sum(team is None or each.team == team for queue in self._waiting.values() for each in queue.values())
+        if team is None:
+            return len(self._waiting)
+        account = self._known.accounts.get(team)
+        return account.waiting() if account else 0
 
     def position(self, ticket_id: int) -> int:
-        """The ticket's place among its own team's waiters of its pool, 1 first; 0 when it does not wait."""
-        for queue in self._waiting.values():
-            if ticket_id in queue:
-                team = queue[ticket_id].team
-                own = [each.id for each in queue.values() if each.team == team]
-                return own.index(ticket_id) + 1
-        return 0
+        """The ticket's place among its own team's waiters of its line, 1 first; 0 when it does not wait."""
+        waiting = self._waiting.get(ticket_id)
+        line = self._known.account(waiting.ticket).line_of(waiting.ticket) if waiting else None
+        return line.before(waiting.order)[0] + 1 if waiting and line else 0
 
     def targets(self) -> tuple[TargetView, ...]:
         """All targets ever announced, in order of announcement."""
-        return tuple(
-            TargetView(id=each.id, slots=each.slots, running=len(each.running), ready=each.ready)
-            for each in self._targets.values()
-        )
+        return self._figures.targets(self._targets.values(), self._now_s)
 
-    # ---- inside
+    def view(self, now_s: float) -> QueueView:
+        """All of it, for operators."""
+        running = self._running.values()
+        return self._figures.view(self._known, self._targets.values(), running, self.predict, self._moment(now_s))
 
-    def _dispatch_all(self, keys: Iterable[PoolKey], now_s: float) -> list[Effect]:
-        return [effect for key in sorted(keys) for effect in self._dispatch(key, now_s)]
+    def _moment(self, now_s: float) -> float:
+        """The later of now and what came before; what is no moment (a NaN, infinity) is left out."""
+        return now_s if self._now_s < now_s < math.inf else self._now_s
 
-    def _dispatch(self, key: PoolKey, now_s: float) -> list[Effect]:
-        queue = self._waiting.get(key)
-        effects: list[Effect] = []
-        while queue and (target := self._freest(key, now_s)) is not None:
-            ticket = queue.popitem(last=False)[1]
-            target.running[ticket.id] = ticket
-            self._place[ticket.id] = target
-            self._started_s[ticket.id] = now_s
-            effects.append(Dispatch(ticket, target.id))
-        return effects
+    # ---- a request comes and goes
 
-    def _freest(self, key: PoolKey, now_s: float) -> _Target | None:
-        pool = [each for each in self._targets.values() if key in each.pools and each.room(now_s) > 0]
-        return max(pool, key=lambda each: each.room(now_s), default=None)
+    def _arrived(self, event: happened.Arrived, now_s: float) -> list[Effect]:
+        ticket, bounds = event.ticket, event.bounds
+        if self._is_known(ticket):
+            return []
+        domain = self._domains.get(ticket.pool)
+        if domain is not None:  # figures are kept of pools that there are
+            self._figures.arrived(ticket, now_s)
+        if domain is None or not self._may_run(ticket.pool, now_s):
+            return [self._refused(ticket, "no_capacity", RESTART_S, Forecast())]
+        self._known.account(ticket).bookings.forget_lapsed(now_s)
+        price, forecast = self._known.price(ticket, domain), self._forecast(ticket, domain, now_s)
+        reason = self._reason_against(ticket, bounds, forecast, domain)
+        if reason is not None:
+            return [self._refused(ticket, reason, self._book(ticket, price, domain), forecast)]
+        if not ticket.enforced and self._breaks_promise(ticket, forecast, domain):
+            forecast = structs.replace(forecast, would_refuse=True)
+        asked_s = self._known.account(ticket).bookings.asked_s(ticket.identity, now_s)
+        waiting = Waiting(ticket, price.cost_s, price.uncached_tokens, forecast, asked_s)
+        waiting.since_s = now_s
+        self._let_in(waiting, domain, now_s)
+        effects = self._dispatch(domain, now_s)
+        return [*effects, Waits(ticket, forecast)] if ticket.id in self._waiting else effects
 
-    def _release(self, ticket_id: int, now_s: float) -> list[Effect]:
-        target = self._place.pop(ticket_id, None)
+    def _resumed(self, event: happened.Resumed, now_s: float) -> list[Effect]:
+        """Another gateway's queue let it in: no promise is judged again before its turn."""
+        ticket = event.ticket
+        if self._is_known(ticket):
+            return []
+        domain = self._domains.get(ticket.pool)
+        if domain is None:
+            return [self._refused(ticket, "no_capacity", RESTART_S, Forecast())]
+        price = self._known.price(ticket, domain)
+        waiting = Waiting(ticket, price.cost_s, price.uncached_tokens, Forecast())
+        target = self._targets.get(event.target)
+        self._let_in(waiting, domain, now_s)
+        if target is not None:
+            self._start(waiting, target, domain, now_s)
+            self._running[ticket.id].output_tokens = event.output_tokens
+        return self._dispatch(domain, now_s)
+
+    def _left(self, event: happened.Left, now_s: float) -> list[Effect]:
+        waiting = self._waiting.pop(event.id, None)
+        if waiting is not None:
+            self._known.account(waiting.ticket).remove(waiting)
+            return []
+        running = self._running.get(event.id)
+        if running is None:
+            return []
+        return self._release(running, now_s - running.since_s, now_s)  # it cost the time that it held the slot
+
+    def _began(self, event: happened.Began, now_s: float) -> list[Effect]:
+        running = self._running.get(event.id)
+        if running is not None and running.began_s is None:
+            running.began_s = now_s
+            running.began_full = self._domain_of(running).room(now_s) == 0
+            if not running.target.facts.swaps:
+                self._learn_first_token(running, now_s)
+        return []
+
+    def _grew(self, event: happened.Grew, now_s: float) -> list[Effect]:  # noqa: ARG002 (as all handlers)
+        running = self._running.get(event.id)
+        if running is not None:
+            running.output_tokens = max(event.output_tokens, running.output_tokens)
+        return []
+
+    def _ended(self, event: happened.Ended, now_s: float) -> list[Effect]:
+        """Its time, tokens and load are learnt from, and its team is charged what it cost."""
+        running, served = self._running.get(event.id), _believable(event.served)
+        if running is None:
+            return []
+        ticket, rates = running.ticket, self._known.rates_to_learn(running.ticket.pool)
+        is_full = self._domain_of(running).room(now_s) <= 1
+        if running.began_s is not None:
+            if running.target.facts.swaps:  # its end tells how much of the time before was a load
+                self._learn_first_token(running, running.began_s - served.load_s)
+            rates.ended(served.output_tokens, now_s - running.began_s, full=is_full)
+        if ticket.kind != "embedding":
+            self._known.lengths.add(ticket, served.output_tokens)
+        running.target.swapped(served.load_s)
+        self._figures.served(running, served, now_s)
+        uncached_tokens = max(served.prompt_tokens - served.cached_tokens, 0)
+        return self._release(running, rates.cost_s(uncached_tokens, served.output_tokens), now_s)
+
+    def _slot_taken(self, event: happened.SlotTaken, now_s: float) -> list[Effect]:
+        """Back to its place, and what was charged is given back."""
+        running = self._running.get(event.id)
+        if running is None:
+            return []
+        running.target.free_again_s = now_s + TAKEN_PAUSE_S
+        domain = self._domain_of(running)
+        waiting = Waiting(running.ticket, running.charged_s, running.uncached_tokens, running.forecast, running.asked_s)
+        self._stop(running, 0.0, now_s)
+        self._let_in(waiting, domain, now_s, again=True)
+        return self._dispatch(domain, now_s)
+
+    # ---- targets
+
+    def _stepped(self, event: happened.Stepped, now_s: float) -> list[Effect]:
+        """A step also tells when a target that had no slot has one again."""
+        target = self._targets.get(event.target)
         if target is None:
             return []
-        del target.running[ticket_id]
-        self._started_s.pop(ticket_id)
-        return self._dispatch_all(target.pools, now_s)
+        target.stepped(event.step)
+        if target.free_again_s <= now_s or event.step.busy_slots >= target.facts.slots:
+            return []
+        target.free_again_s = now_s
+        return self._dispatch_all(target.facts.pools, now_s)
 
-    def _may_return(self, key: PoolKey, now_s: float) -> bool:
-        pool = [each for each in self._targets.values() if key in each.pools]
-        return any(each.ready or now_s - each.lost_s < RETURN_GRACE_S for each in pool)
+    def _target_ready(self, event: happened.TargetReady, now_s: float) -> list[Effect]:
+        target = self._targets.setdefault(event.facts.id, Target(event.facts))
+        target.announced(event.facts, now_s)
+        self._join()
+        return self._dispatch_all(event.facts.pools, now_s)
 
-    def _over(self, bounds: Bounds, team: str) -> Literal["queue_full", "team_queue_full"] | None:
-        if self.waiting() > bounds.total:
+    def _target_lost(self, event: happened.TargetLost, now_s: float) -> list[Effect]:
+        target = self._targets.setdefault(event.facts.id, Target(event.facts))
+        target.lost(event.facts, now_s)
+        self._join()
+        return self._dispatch_all(target.facts.pools, now_s)  # with fewer slots, fewer of the free ones are kept
+
+    def _bands_changed(self, event: happened.BandsChanged, now_s: float) -> list[Effect]:
+        self._known.bands = Bands(event.bands)
+        return self._dispatch_all(self._domains, now_s)
+
+    def _tick(self, _event: happened.Tick, now_s: float) -> list[Effect]:
+        """Time passed: refuse what cannot be kept any more or waits in vain, and try targets that were left alone."""
+        effects: list[Effect] = [self._drop(each, "expired_in_queue", now_s) for each in self._overdue(now_s)]
+        lost = {pool for pool in self._pools_waited_for() if not self._may_run(pool, now_s)}
+        vain = [each for each in self._waiting.values() if each.ticket.pool in lost] if lost else []
+        effects += [self._drop(each, "no_capacity", now_s) for each in vain]
+        return effects + self._dispatch_all(self._domains, now_s)
+
+    # ---- decisions
+
+    def _forecast(self, ticket: Ticket, domain: Domain, now_s: float, waiting: Waiting | None = None) -> Forecast:
+        """For a newcomer, or for one that waits; without a wait when a slot is free and nobody is before it."""
+        price, account = self._known.price(ticket, domain), self._known.account(ticket)
+        if waiting is None and self._is_open(ticket, domain, now_s):
+            return Forecast(prefill_s=price.first_token_s)
+        booking = account.bookings.due(ticket.identity, now_s)
+        place = waiting or Waiting(ticket, asked_s=booking.asked_s if booking else None)
+        line = account.line_of(ticket)
+        before, own_s = line.before(place.order) if line else (0, 0.0)
+        prediction = Prediction(self._known, domain, ticket, now_s)
+        wait_s = prediction.wait_s(price.cost_s, own_s)
+        if booking is None and waiting is None:
+            booked_s = account.bookings.ahead_s(domain.name, now_s + wait_s, now_s, ticket.identity)
+            wait_s = prediction.wait_s(price.cost_s, own_s + booked_s) if booked_s else wait_s
+        quantiles = account.quantiles(ticket.pool)
+        return Forecast(
+            wait_s=wait_s,
+            likely_s=quantiles.likely_s(wait_s),
+            p90_s=quantiles.p90_s(wait_s),
+            prefill_s=price.first_token_s,
+            position=before + 1,
+        )
+
+    def _is_open(self, ticket: Ticket, domain: Domain, now_s: float) -> bool:
+        """Whether it could run at once without passing anybody: a slot is free that nobody who waits may have."""
+        if not any(each.room(now_s) for each in domain.of(ticket.pool)):
+            return False
+        is_kept = self._known.is_kept(ticket.guaranteed_band, domain, now_s)
+        return not is_kept and not candidates(self._known, domain, now_s)
+
+    def _reason_against(
+        self, ticket: Ticket, bounds: Bounds, forecast: Forecast, domain: Domain
+    ) -> RefusalReason | None:
+        """Why a newcomer is turned away; None when it is let in."""
+        if ticket.expires_s is not None and ticket.expires_s <= self._now_s:
+            return "expired_in_queue"
+        if forecast.position and len(self._waiting) >= bounds.total:
             return "queue_full"
-        return "team_queue_full" if self.waiting(team) > bounds.team else None
+        if forecast.position and self.waiting(ticket.team) >= bounds.team:
+            return "team_queue_full"
+        return "deadline_unreachable" if ticket.enforced and self._breaks_promise(ticket, forecast, domain) else None
 
-    def _drop(
-        self, key: PoolKey, doomed: list[Ticket], reason: Literal["expired_in_queue", "no_capacity"]
-    ) -> list[Effect]:
-        for ticket in doomed:
-            del self._waiting[key][ticket.id]
-        return [Refuse(ticket, reason, self._retry_after_s(key)) for ticket in doomed]
+    def _breaks_promise(self, ticket: Ticket, forecast: Forecast, domain: Domain) -> bool:
+        if not self._tuning.refuses_early or not any(target.running for target in domain.targets):
+            return False
+        booking = self._known.account(ticket).bookings.due(ticket.identity, self._now_s)
+        judged_s = forecast.wait_s if booking else forecast.likely_s
+        if ticket.expires_s is not None and judged_s > ticket.expires_s - ticket.arrived_s:
+            return True
+        return ticket.promise_s is not None and judged_s + forecast.prefill_s > ticket.promise_s
 
-    def _retry_after_s(self, key: PoolKey) -> float:
-        """Work ahead over the pool's slots, in mean service times: when a newcomer might be served."""
-        slots = sum(each.slots for each in self._targets.values() if key in each.pools and each.ready)
-        if not slots:
-            return 1.0
-        rounds = len(self._waiting.get(key, ())) / slots + 1
-        return min(MAX_RETRY_AFTER_S, max(1.0, rounds * self._service_s))
+    def _is_hopeless(self, waiting: Waiting, now_s: float) -> bool:
+        """Whether the promise cannot be kept any more even if it ran now."""
+        ticket = waiting.ticket
+        if ticket.expires_s is not None and ticket.expires_s <= now_s:
+            return True
+        if (
+            ticket.promise_s is None
+            or not ticket.enforced
+            or not self._tuning.checks_again
+            or now_s <= waiting.since_s  # just let in: judged as a newcomer, who may run where nothing runs
+        ):
+            return False
+        first_token_s = self._known.rates(ticket.pool).until_first_token_s(waiting.uncached_tokens)
+        return now_s - ticket.arrived_s + first_token_s > ticket.promise_s
+
+    def _overdue(self, now_s: float) -> list[Waiting]:
+        """Those whose deadline has passed."""
+        return [each for each in self._waiting.values() if each.deadline_s <= now_s]
+
+    def _is_known(self, ticket: Ticket) -> bool:
+        """Whether it waits or runs already: told of twice it would stand in two places."""
+        return ticket.id in self._waiting or ticket.id in self._running
+
+    def _pools_waited_for(self) -> set[PoolKey]:
+        return {pool for each in self._known.accounts.values() for pool, _ in each.lines}
+
+    def _may_run(self, pool: PoolKey, now_s: float) -> bool:
+        domain = self._domains.get(pool)
+        return domain is not None and any(each.may_return(now_s) for each in domain.of(pool))
+
+    def _book(self, ticket: Ticket, price: Price, domain: Domain) -> float | None:
+        """Seconds until the team's share first has room for it; None when that is out of reach."""
+        if ticket.promise_s is not None and ticket.enforced and price.first_token_s > ticket.promise_s:
+            return None  # too long for its promise at any time
+        tuning, account, now_s = self._tuning, self._known.account(ticket), self._now_s
+        patience_s = ticket.promise_s or (ticket.expires_s or math.inf) - ticket.arrived_s
+        booked_s = account.bookings.ahead_s(domain.name, math.inf, now_s, ticket.identity)
+        work_s = account.backlog_s(ticket.band, domain.pools) + booked_s + price.cost_s
+        rate = Prediction(self._known, domain, ticket, now_s).service_rate()
+        room_s = work_s / rate * (1 + tuning.booking_margin) + price.first_token_s
+        due_s = in_steps(max(1.0, room_s - tuning.booking_slack * min(patience_s, tuning.booking_reach_s)))
+        if due_s > tuning.booking_reach_s:
+            return None
+        asked_s = min(ticket.arrived_s, account.bookings.asked_s(ticket.identity, now_s))
+        is_kept = account.bookings.book(
+            ticket.identity, Booking(now_s + due_s, price.cost_s, domain.name, asked_s), now_s
+        )
+        if not is_kept:
+            return None
+        self._known.accounts.setdefault(ticket.team, account)
+        return due_s
+
+    # ---- moves
+
+    def _let_in(self, waiting: Waiting, domain: Domain, now_s: float, *, again: bool = False) -> None:
+        """Into its line; a team that comes back is brought up to the others first."""
+        ticket = waiting.ticket
+        account = self._known.accounts.setdefault(ticket.team, self._known.account(ticket))
+        if not again and not account.waits_in(ticket.band, domain.pools):
+            reach = self._known.reach(account, ticket, domain, waiting.cost_s)
+            domain.standings.join(account, ticket.band, self._known.rivals(ticket, domain), *reach)
+        account.weight, account.band = ticket.weight, ticket.own_band or ticket.band
+        account.bookings.drop(ticket.identity)
+        if not again:
+            account.asked(ticket.pool, waiting.cost_s, now_s)
+        account.add(waiting)
+        self._waiting[ticket.id] = waiting
+
+    def _dispatch_all(self, pools: Iterable[PoolKey], now_s: float) -> list[Effect]:
+        found = {id(self._domains[pool]): self._domains[pool] for pool in pools if pool in self._domains}
+        return [effect for domain in found.values() for effect in self._dispatch(domain, now_s)]
+
+    def _dispatch(self, domain: Domain, now_s: float) -> list[Effect]:
+        """Give out free slots while somebody may have one."""
+        effects: list[Effect] = []
+        while (turn := next_turn(self._known, domain, now_s)) is not None:
+            waiting, target = turn
+            if self._is_hopeless(waiting, now_s):
+                effects.append(self._drop(waiting, "expired_in_queue", now_s))
+            else:
+                effects.append(self._start(waiting, target, domain, now_s))
+        return effects
+
+    def _start(self, waiting: Waiting, target: Target, domain: Domain, now_s: float) -> Dispatch:
+        ticket, account = waiting.ticket, self._known.accounts[waiting.ticket.team]
+        del self._waiting[ticket.id]
+        account.remove(waiting)
+        self._learn_wait(account, waiting, domain, now_s)
+        target.account(now_s)
+        price = self._known.price(ticket, domain)  # anew: what was measured while it waited counts
+        running = Running(ticket, target, now_s, price.cost_s)
+        running.uncached_tokens = float(max(ticket.prompt_tokens - target.prefixes.matched_tokens(ticket.blocks), 1))
+        running.forecast, running.asked_s = waiting.forecast, waiting.asked_s
+        self._running[ticket.id] = target.running[ticket.id] = running
+        account.started(ticket)
+        self._charge(running, price.cost_s, now_s)
+        target.prefixes.remember(ticket.blocks)
+        target.resident = ticket.pool
+        self._figures.dispatched(ticket)
+        return Dispatch(ticket, target.facts.id, forecast=waiting.forecast)
+
+    def _learn_wait(self, account: TeamAccount, waiting: Waiting, domain: Domain, now_s: float) -> None:
+        account.learn_wait(waiting, now_s - waiting.ticket.arrived_s, self._known.quantile(domain), now_s)
+
+    def _learn_first_token(self, running: Running, began_s: float) -> None:
+        rates = self._known.rates_to_learn(running.ticket.pool)
+        rates.began(running.uncached_tokens, began_s - running.since_s, full=running.began_full)
+
+    def _charge(self, running: Running, slot_seconds: float, now_s: float) -> None:
+        """To the team's counter, and between the bands that wait."""
+        domain, ticket = self._domain_of(running), running.ticket
+        weighted = slot_seconds * running.target.facts.slot_weight
+        self._known.accounts[ticket.team].charge(weighted, now_s)
+        lines = (item for each in self._known.accounts.values() for item in each.lines.items())
+        bands = {line.head().guaranteed_band for (pool, _), line in lines if pool in domain.pools}
+        bands -= {NO_GUARANTEE}
+        self._known.bands.charge(ticket.guaranteed_band, weighted, bands, domain.standings.deficits)
+
+    def _release(self, running: Running, cost_s: float, now_s: float) -> list[Effect]:
+        """It runs no more; settle, and give its slot to the next."""
+        self._stop(running, cost_s, now_s)
+        return self._dispatch_all(running.target.facts.pools, now_s)
+
+    def _stop(self, running: Running, cost_s: float, now_s: float) -> None:
+        running.target.account(now_s)
+        del self._running[running.ticket.id], running.target.running[running.ticket.id]
+        self._known.accounts[running.ticket.team].stopped(running.ticket)
+        self._charge(running, cost_s - running.charged_s, now_s)
+
+    def _drop(self, waiting: Waiting, reason: RefusalReason, now_s: float) -> Refuse:
+        """Refuse one that waits."""
+        ticket, account = waiting.ticket, self._known.accounts[waiting.ticket.team]
+        del self._waiting[ticket.id]
+        account.remove(waiting)
+        domain = self._domains.get(ticket.pool)
+        if domain is None or reason == "no_capacity":
+            return self._refused(ticket, reason, RESTART_S, waiting.forecast)
+        self._learn_wait(account, waiting, domain, now_s)
+        self._figures.refused_late()
+        return self._refused(
+            ticket, reason, self._book(ticket, self._known.price(ticket, domain), domain), waiting.forecast
+        )
+
+    def _refused(
+        self, ticket: Ticket, reason: RefusalReason, retry_after_s: float | None, forecast: Forecast
+    ) -> Refuse:
+        self._figures.refused()
+        return Refuse(ticket, reason, retry_after_s, structs.replace(forecast, position=0))
+
+    def _domain_of(self, running: Running) -> Domain:
+        """Where it competes; its own target alone once that serves its model no more."""
+        return self._domains.get(running.ticket.pool) or Domain([running.target])
+
+    def _join(self) -> None:
+        """Find out anew which targets compete for the same work; who was how far there is kept."""
+        before, self._domains = self._domains, {}
+        taken: set[int] = set()
+        for domain in domains(self._targets.values()):
+            known = {id(before[pool].standings): before[pool].standings for pool in domain.pools if pool in before}
+            if len(known) == 1 and known.keys().isdisjoint(taken):
+                taken |= known.keys()
+                domain.standings = next(iter(known.values()))
+            else:  # new, joined of several, or split off
+                lines = [key for each in self._known.accounts.values() for key in (*each.lines, *each.running)]
+                domain.standings.begin_anew(self._known.accounts.values(), {band for _, band in lines})
+            self._domains.update(dict.fromkeys(domain.pools, domain))
+
+
+def _believable(served: Served) -> Served:
+    """An upstream's count below zero is taken as none: it would give its team credit."""
+    return structs.replace(
+        served,
+        prompt_tokens=max(served.prompt_tokens, 0),
+        cached_tokens=max(served.cached_tokens, 0),
+        output_tokens=max(served.output_tokens, 0),
+    )

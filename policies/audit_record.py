@@ -79,6 +79,8 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "backdoor.closed": ("system", "C3060I"),
     "limits.degraded": ("system", "C3070W"),
     "limits.restored": ("system", "C3070I"),
+    "scheduler.degraded": ("system", "C3071W"),
+    "scheduler.restored": ("system", "C3071I"),
     "tls.reloaded": ("system", "C3040I"),
     "tls.reload_failed": ("system", "C3040W"),
     "tls.expiring": ("system", "C3041W"),
@@ -162,7 +164,12 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """How it ended. Milliseconds, bytes and counts; `target` is the worker or upstream that served it."""
+    """How it ended. Milliseconds, bytes and counts; `target` is the worker or upstream that served it.
+
+    `admission` is the queue's decision: admitted (a slot at once), queued, refused (at once) or refused_late (after a
+    wait). `predicted_wait_ms` is the wait it expected when it was asked, `queued_ms` the wait there was, both exact;
+    `retry_after_s` the time to come back that a refusal was told.
+    """
 
     status: int | None = None
     bytes_in: int | None = None
@@ -170,7 +177,10 @@ class Result(Struct, frozen=True, kw_only=True):
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
+    admission: str = ""
+    predicted_wait_ms: float | None = None
     queued_ms: float | None = None
+    retry_after_s: float | None = None
     ttft_ms: float | None = None
     dur_ms: float | None = None
     finish: str = ""

@@ -205,22 +205,23 @@ class BeyondLimit(Refused):
 class Overloaded(Refused):
     """Capacity exists but is contended.
 
-    `reason`: queue_full, team_queue_full, deadline_unreachable or expired_in_queue.
+    `reason`: queue_full, team_queue_full, deadline_unreachable or expired_in_queue. `retry_after_s` is the moment
+    booked for this request, in seconds from now; None: there is none within reach, so no retry helps.
     """
 
     status = 429
 
-    def __init__(self, reason: str, *, retry_after_s: float) -> None:
+    def __init__(self, reason: str, *, retry_after_s: float | None) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
 
 
 class NoCapacity(Refused):
-    """No target alive for the model: starting, draining or dead."""
+    """No target alive for the model: starting, draining or dead. `retry_after_s` None: nobody knows for how long."""
 
     status = 503
 
-    def __init__(self, reason: str, *, retry_after_s: float = 1.0) -> None:
+    def __init__(self, reason: str, *, retry_after_s: float | None = 1.0) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
 

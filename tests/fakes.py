@@ -52,6 +52,7 @@ class FakeEngine:
         self.fail: dict[str, BaseException] = {}
         self.hold: asyncio.Event | None = None
         self.calls: list[Call] = []
+        self.fences: list[int] = []
         self.running = 0
         self.cancelled = 0
         self.observer: Observer | None = None
@@ -95,8 +96,9 @@ class FakeEngine:
         return Prepared(call=call, prompt_tokens=3, max_output_tokens=call.max_output_tokens or 16)
 
     @contextlib.asynccontextmanager
-    async def run(self, target: str, prepared: Prepared) -> AsyncIterator[AsyncIterator[Event]]:
+    async def run(self, target: str, prepared: Prepared, fence: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
         assert target == self.target
+        self.fences.append(fence)
         self._raise("start")
         self.calls.append(prepared.call)
         self.running += 1

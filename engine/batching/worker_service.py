@@ -40,6 +40,7 @@ class WorkerService:
         self._poll = select.poll()
         self._last_poll_ns = 0
         self._is_stopping = False
+        self._highest_fence = 0
         listener.setblocking(False)
         self._poll.register(listener, select.POLLIN)
         self._poll.register(stop, select.POLLIN)
@@ -135,7 +136,7 @@ class WorkerService:
             case Lost():
                 self._loop.drop(connection)
             case Start():
-                if self._connections.get(connection.fileno()) is connection and not self._loop.start(connection, frame):
+                if self._connections.get(connection.fileno()) is connection and not self._start(connection, frame):
                     self._send(connection, SlotTaken(id=frame.id))
             case Cancel():
                 self._loop.cancel(connection, frame.id)
@@ -143,6 +144,16 @@ class WorkerService:
                 self._send(connection, self._loop.counters())
             case _:
                 pass  # a second Hello: harmless, and FrameReader lets nothing else through
+
+    def _start(self, connection: Connection, start: Start) -> bool:
+        """Whether it was started: not when all slots are taken, nor when who decided it has been followed by another.
+
+        A gateway that was stopped, and goes on deciding though its lease is over, would give a slot out twice.
+        """
+        if 0 < start.fence < self._highest_fence:
+            return False
+        self._highest_fence = max(self._highest_fence, start.fence)
+        return self._loop.start(connection, start)
 
     def _publish(self, result: StepResult) -> None:
         """Send every gateway the step's figures, and the outputs and endings of its own requests."""

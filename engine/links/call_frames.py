@@ -81,8 +81,8 @@ def raise_failed(failed: Failed) -> NoReturn:
     raise DeadlineExceeded(failed.reason)
 
 
-def start_frame(frame_id: int, prepared: Prepared, seed: int) -> Start:
-    """The order to run `prepared`; `seed` is used where the caller named none."""
+def start_frame(frame_id: int, prepared: Prepared, seed: int, fence: int = 0) -> Start:
+    """The order to run `prepared`; `seed` is used where the caller named none, `fence` is who decided it."""
     call = prepared.call
     sampling = call.sampling
     if sampling.seed is None:
@@ -95,6 +95,7 @@ def start_frame(frame_id: int, prepared: Prepared, seed: int) -> Start:
         cache_scope=call.cache_scope,
         top_logprobs=call.top_logprobs,
         grammar=prepared.grammar,
+        fence=fence,
     )
 
 

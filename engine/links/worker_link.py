@@ -92,11 +92,11 @@ class WorkerLink:
         await self._channel.close()
 
     @contextlib.asynccontextmanager
-    async def run(self, prepared: Prepared, seed: int) -> AsyncIterator[AsyncIterator[Event]]:
+    async def run(self, prepared: Prepared, seed: int, fence: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
         """Run `prepared`; leaving the context before its end cancels it in the worker. Raises WorkerDied."""
         frame_id = next(self._ids)
         stream = EventStream(prepared)
-        self._send(start_frame(frame_id, prepared, seed))
+        self._send(start_frame(frame_id, prepared, seed, fence))
         self._streams[frame_id] = stream
         try:
             yield stream
@@ -117,7 +117,7 @@ class WorkerLink:
         """The worker is loaded and serves."""
         if not isinstance(hello, WorkerHello) or (hello.model, hello.role) != (self.plan.model, self.plan.role):
             raise FrameError(f"{self.plan.name} is not the process that the plan names")
-        self._announce(hello.slots, ready=True)
+        self._announce(hello.slots, ready=True, slot_tokens=hello.slot_context_tokens, threads=hello.threads)
 
     def received(self, frame: object) -> None:
         """A frame of the worker."""
@@ -191,7 +191,7 @@ class WorkerLink:
         except ChannelClosed as fault:
             raise WorkerDied(fault.reason) from None
 
-    def _announce(self, slots: int, *, ready: bool) -> None:
+    def _announce(self, slots: int, *, ready: bool, slot_tokens: int = 0, threads: int = 0) -> None:
         self._observer.target_changed(
             TargetState(
                 target=self.target,
@@ -199,5 +199,7 @@ class WorkerLink:
                 kinds=KINDS[self.plan.role],
                 slots=slots,
                 ready=ready,
+                slot_weight=(threads or slots) / slots,
+                slot_tokens=slot_tokens,
             )
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import to_builtins
+from msgspec import convert, to_builtins
 
 from gateway.cli.output import FAILED, CommandFault, emit
 from gateway.doctor.complaint import Complaint
@@ -52,6 +52,8 @@ def _of_home(home: Home) -> Iterator[Complaint]:
     from gateway.doctor.back_door_check import back_door_complaints
     from gateway.doctor.gateway_check import gateway_complaints
     from gateway.doctor.home_checks import home_complaints, key_complaints, read_files
+    from gateway.doctor.promise_check import promise_complaints
+    from policies.admitting.queue_view import QueueView
 
     config, policy, complaints = read_files(home)
     yield from complaints
@@ -66,6 +68,9 @@ def _of_home(home: Home) -> Iterator[Complaint]:
         has_key = any(key["state"] == "active" for key in keys)
         yield from home_complaints(home, config, policy, has_key=has_key, now_s=time.time())
     yield from gateway_complaints(_asked_gateway(home, "status"))
+    queue = _asked_gateway(home, "queue")
+    if queue is not None and policy is not None:
+        yield from promise_complaints(convert(queue, QueueView).pools, policy)
     yield from back_door_complaints(_look(home, config))
 
 

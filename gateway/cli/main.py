@@ -44,7 +44,22 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line. Every command has --json and --home."""
-    from gateway.cli import audit, chat, doctor, grants, init, keys, models, policy, revocations, serve, status, teams
+    from gateway.cli import (
+        audit,
+        capacity,
+        chat,
+        doctor,
+        grants,
+        init,
+        keys,
+        models,
+        policy,
+        revocations,
+        serve,
+        simulate,
+        status,
+        teams,
+    )
 
     parser = OneLineParser(prog="corral", description="A locked gate in front of local language models.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
@@ -58,7 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common.set_defaults(api_key=os.environ.get("CORRAL_API_KEY", ""))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (init, serve, status, doctor, keys, teams, grants, revocations, policy, models, chat, audit):
+    operating = (init, serve, status, capacity, simulate, doctor)
+    for group in (*operating, keys, teams, grants, revocations, policy, models, chat, audit):
         group.add_commands(commands, common)
     return parser
 

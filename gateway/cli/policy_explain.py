@@ -45,7 +45,7 @@ def explain(arguments: argparse.Namespace) -> int:
     if arguments.request is not None:
         return explain_request(arguments)
     from gateway.explain import explain as run
-    from gateway.route_tables import route_tables
+    from gateway.route_tables import tables_to_read
 
     path, written, policy = read_named(arguments)
     notes: list[str] = []
@@ -53,7 +53,7 @@ def explain(arguments: argparse.Namespace) -> int:
     if running is not None and arguments.policy is None and running["policy"]["hash"] != written.hash:
         notes.append("the running gateway is under another policy than this file: 'corral status' says which and why")
     case = _case(arguments, policy, _finder(arguments, running, notes))
-    tables = route_tables(lambda: True, _no_page)
+    tables = tables_to_read()
     found = run(case, policy, tables[case.listener])
     setting = setting_of(found.decider, path, written)
     data = {
@@ -66,11 +66,6 @@ def explain(arguments: argparse.Namespace) -> int:
     }
     emit(arguments, data, _text(found, setting, notes))
     return 0
-
-
-async def _no_page() -> bytes:
-    """The route table needs a page of metrics; nobody asks for it here."""
-    return b""
 
 
 # ---- a caller

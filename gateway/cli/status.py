@@ -1,27 +1,78 @@
-"""`corral status`: what runs, from the running gateway."""
+"""`corral status`: what runs and who waits, from the running gateway; once, or again and again."""
 
 import argparse
+import time
+from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import convert
+
 from gateway.cli.admin_client import call_act
-from gateway.cli.output import FAILED, CommandFault, emit, table
-from gateway.homes.home import open_home
+from gateway.cli.output import FAILED, CommandFault, emit
+from gateway.cli.queue_lines import queue_lines
+from gateway.homes.home import Home, open_home
+from policies.admitting.queue_view import QueueView
+
+EVERY_S = 2.0
+LEAST_S = 0.2
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add `status`."""
-    parser = commands.add_parser("status", parents=[common], help="show what runs")
+    parser = commands.add_parser("status", parents=[common], help="show what runs and who waits")
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=_interval_s,
+        const=EVERY_S,
+        metavar="SECONDS",
+        help=f"show it again every so many seconds (default: {EVERY_S:g}) until Ctrl-C",
+    )
     parser.set_defaults(run=status)
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print readiness, models, targets and the queue."""
+    """Print readiness, models and the queue: teams, pools, targets."""
     home = open_home(arguments.home)
+    if arguments.watch is None:
+        found = _ask(home)
+        emit(arguments, found, _text(found))
+        return 0
+    try:
+        while True:
+            found = _ask_anyway(home)
+            emit(arguments, found, f"at:      {found['at']}\n{found.get('fault') or _text(found)}\n")
+            time.sleep(arguments.watch)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _ask_anyway(home: Home) -> dict[str, Any]:
+    """One look while watching; that no gateway runs, as while it is restarted, is told and not the end."""
+    try:
+        return _ask(home)
+    except CommandFault as fault:
+        return {"at": _now(), "fault": str(fault)}
+
+
+def _ask(home: Home) -> dict[str, Any]:
     if not home.admin_socket.exists():
         raise CommandFault(f"no gateway runs for {home.path}: start it with 'corral serve'", status=FAILED)
-    found = call_act(home, "status", {})
-    emit(arguments, found, _text(found))
-    return 0
+    return call_act(home, "status", {}) | {"queue": call_act(home, "queue", {}), "at": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _interval_s(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_S <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"must be seconds, from {LEAST_S:g} to 86400")
+    return seconds
 
 
 def _policy(policy: dict[str, str]) -> str:
@@ -40,10 +91,6 @@ def _store(store: dict[str, Any] | None) -> list[str]:
 
 
 def _text(found: dict[str, Any]) -> str:
-    rows: list[tuple[str, ...]] = [
-        (each["target"], "ready" if each["ready"] else "away", f"{each['running']}/{each['slots']}")
-        for each in sorted(found["targets"], key=lambda each: str(each["target"]))
-    ]
     head = [
         f"ready:   {'yes' if found['ready'] else 'no'}",
         *(f"  {each['name']}: {each['what']}; {each['remedy']}" for each in found.get("lacks", ())),
@@ -51,8 +98,10 @@ def _text(found: dict[str, Any]) -> str:
         *_store(found.get("store")),
         f"policy:  {_policy(found['policy'])}",
         f"models:  {', '.join(found['models']) or 'none'}",
-        f"running: {found['running']}   waiting: {found['waiting']}",
     ]
     if locked := found.get("lockdowns"):
         head.append(f"LOCKED DOWN: {', '.join('everybody' if team == '*' else team for team in locked)}")
-    return "\n".join([*head, "", table(("target", "state", "slots"), rows)] if rows else head)
+    queue = convert(found["queue"], QueueView)
+    if queue.decided_by or queue.reason:  # the queue's figures are of all gateways then
+        head.append(f"here:    {found['waiting']} wait; {found['running']} requests in all, waiting ones among them")
+    return "\n".join([*head, *queue_lines(queue)])

@@ -188,7 +188,7 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """The Redis that several gateways count their limits in, as one.
+    """The Redis in which several gateways count their limits as one, and through which they share keys and one queue.
 
     `url` is `redis+unix:///path/to/socket` or `rediss://host:port/db`: it needs TLS and a password unless it is
     a Unix socket. `password_file` holds the password, `ca_file` the PEM bundle of the server's issuer, both

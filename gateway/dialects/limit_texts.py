@@ -3,7 +3,7 @@
 import math
 
 from gateway.dialects.quoting import quoted
-from policies.errors import BeyondLimit, QuotaExceeded, RateLimited
+from policies.errors import BeyondLimit, Overloaded, QuotaExceeded, RateLimited
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 
@@ -22,6 +22,13 @@ def beyond_text(error: BeyondLimit) -> str:
     """What no wait can help."""
     too_large = f"the request is larger than the limit allows at all: {quoted(error.limit)}"
     return f"{too_large}; shorten the prompt or the answer asked for"
+
+
+def overload_text(error: Overloaded) -> str:
+    """The queue. Without a moment to come back no retry is asked for, which the official clients would make at once."""
+    if error.retry_after_s is None:
+        return "server busy: this request cannot be served in time within the next two minutes"
+    return f"server busy, please try again in {wait_text(error.retry_after_s)}"
 
 
 def wait_text(seconds: float) -> str:

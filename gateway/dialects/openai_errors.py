@@ -1,6 +1,7 @@
 """OpenAI's words for every error: `{"error": {"message", "type", "param", "code"}}`.
 
-Types and codes are those that the official clients know; contention is 429, the lack of any capacity 503.
+Types and codes are those that the official clients know; contention is 429, the lack of any capacity 503. Where the
+queue, a limit or the size of the request decided, `reason` says so in our own words (docs/queue-contract.md).
 """
 
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from engine import errors as engine
 from engine.errors import EngineError
 from gateway.dialects.contract import Answer
 from gateway.dialects.error_headers import headers_of
-from gateway.dialects.limit_texts import beyond_text, limit_text, quota_text
+from gateway.dialects.limit_texts import beyond_text, limit_text, overload_text, quota_text
 from gateway.dialects.quoting import quoted
+from gateway.dialects.reason_codes import reason_code
 from gateway.dialects.wire import json_answer
 from policies import errors as refused
 from policies.errors import Refused
@@ -23,7 +25,6 @@ TextOf = Callable[[Any], str]
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 LIMIT = "rate_limit_error"
-OVERLOAD_REASONS = ("queue_full", "team_queue_full", "deadline_unreachable", "expired_in_queue")
 KEY_TEXT = "missing or invalid API key"
 
 
@@ -62,8 +63,8 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.RateLimited: Row(429, limit_text, LIMIT, "rate_limit_exceeded"),
     refused.QuotaExceeded: Row(429, quota_text, "insufficient_quota", "insufficient_quota"),
     refused.BeyondLimit: Row(429, beyond_text, LIMIT, "rate_limit_exceeded"),
-    refused.Overloaded: Row(429, "server busy, please try again", LIMIT, "overloaded"),
-    refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "overloaded"),
+    refused.Overloaded: Row(429, overload_text, LIMIT, "overloaded"),
+    refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "no_capacity"),
     refused.PolicyUnavailable: Row(503, "service unavailable, please try again", SERVER),
     refused.AuditUnavailable: Row(503, "service unavailable, please try again", SERVER),
     refused.Revoked: Row(401, KEY_TEXT, INVALID, "invalid_api_key"),
@@ -95,7 +96,9 @@ def error_body(error: Refused | EngineError | None, request_id: str) -> dict[str
         text = f"internal server error, request {quoted(request_id)}"
     else:
         text = row.text if isinstance(row.text, str) else row.text(error)
-    return {"error": {"message": text, "type": row.type, "param": None, "code": _code(row, error)}}
+    reason = reason_code(error)
+    told = {"message": text, "type": row.type, "param": None, "code": _code(row, error)}
+    return {"error": told | ({"reason": reason} if reason else {})}
 
 
 def _row(error: Refused | EngineError | None) -> Row:
@@ -104,9 +107,7 @@ def _row(error: Refused | EngineError | None) -> Row:
 
 
 def _code(row: Row, error: Refused | EngineError | None) -> str | None:
-    if isinstance(error, refused.Overloaded) and error.reason in OVERLOAD_REASONS:
-        return error.reason
-    return row.code
+    return (reason_code(error) or row.code) if isinstance(error, refused.Overloaded) else row.code
 
 
 BUG = Row(500, "internal server error", "api_error")

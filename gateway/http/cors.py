@@ -15,10 +15,13 @@ _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, X-Api-Key, X-Request-Id, Anthropic-Version, Anthropic-Beta, OpenAI-Beta, "
     "OpenAI-Organization, OpenAI-Project, X-Stainless-Arch, X-Stainless-Async, X-Stainless-Helper-Method, "
     "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, X-Stainless-Retry-Count, X-Stainless-Runtime, "
-    "X-Stainless-Runtime-Version, X-Stainless-Timeout"
+    "X-Stainless-Runtime-Version, X-Stainless-Timeout, "
+    # What a page may ask of the queue.
+    "X-SLO-TTFT-Ms, X-Deadline-Ms, X-Priority, X-Queue-Events"
 )
 _EXPOSED_HEADERS = (
-    "Retry-After, Retry-After-Ms, X-Request-Id, X-Queue-Wait-Ms, X-Should-Retry, X-RateLimit-Limit-Requests, "
+    "Retry-After, Retry-After-Ms, X-Request-Id, X-Admission-Decision, X-Admission-Reason, X-Queue-Predicted-Wait-Ms, "
+    "X-Queue-Predicted-Wait-P90-Ms, X-Queue-Position, X-Queue-Wait-Ms, X-Should-Retry, X-RateLimit-Limit-Requests, "
     "X-RateLimit-Remaining-Requests, X-RateLimit-Reset-Requests, X-RateLimit-Limit-Tokens, "
     "X-RateLimit-Remaining-Tokens, X-RateLimit-Reset-Tokens"
 )

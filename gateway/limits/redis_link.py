@@ -33,7 +33,7 @@ KNOWN_FAULTS = {
 }
 """redis-py's errors whose text lost the server's own code."""
 
-Part = str | int
+Part = str | int | bytes
 MakeConnection = Callable[[], AbstractConnection]
 
 

@@ -101,9 +101,9 @@ class OllamaUpstream:
         )
 
     @contextlib.asynccontextmanager
-    async def run(self, target: str, prepared: Prepared) -> AsyncIterator[AsyncIterator[Event]]:
-        """Stream the call; leaving the block closes the connection, which is how Ollama cancels."""
-        del target
+    async def run(self, target: str, prepared: Prepared, fence: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
+        """Stream the call; leaving the block closes the connection, which is how Ollama cancels. It knows no fences."""
+        del target, fence
         call = prepared.call
         body = request_body(call, prepared.max_output_tokens)
         self._busy += 1
@@ -192,6 +192,7 @@ class OllamaUpstream:
             kinds=("chat", "completion", "embedding"),
             slots=self._settings.slots,
             ready=ready,
+            swaps=True,
         )
         if self._observer is not None and state != self._announced:
             self._announced = state

@@ -22,11 +22,15 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 
 class Dispatch(Struct, frozen=True, tag=True):
-    """Run this ticket on this target now. `fence` is the epoch of whoever decided it, 0 for a gateway alone."""
+    """Run this ticket on this target now. `fence` is the epoch of whoever decided it, 0 for a gateway alone.
+
+    `forecast` is what was known of its wait when it came.
+    """
 
     ticket: Ticket
     target: str
     fence: int = 0
+    forecast: Forecast = Forecast()
 
 
 class Refuse(Struct, frozen=True, tag=True):

@@ -50,8 +50,8 @@ class PoolView(Struct, frozen=True, kw_only=True):
     `slots` of ready targets, `running` of this pool. `prefill_s_per_token` and `decode_s_per_token` are slot-seconds
     when the pool is full; `service_s` and `service_cv2` mean and squared coefficient of variation of the time a slot
     is held; `arrivals_per_s` and `arrival_cv2` of all that asked, over about the last ten minutes; `prompt_tokens`
-    (uncached) and `output_tokens` are means; `samples` how many requests they come from. `promise_s` is the tightest
-    promise asked for lately (0: none).
+    (uncached) and `output_tokens` are means; `samples` how many requests they come from, those that count by now.
+    `promise_s` is the tightest promise asked for (0: none). `targets` are the ready ones that serve it.
     """
 
     model: str
@@ -71,6 +71,7 @@ class PoolView(Struct, frozen=True, kw_only=True):
     output_tokens: float
     samples: int
     promise_s: float
+    targets: tuple[str, ...] = ()
 
 
 class QueueView(Struct, frozen=True, kw_only=True):

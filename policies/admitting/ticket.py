@@ -8,6 +8,8 @@ from policies.call import CallKind
 
 PoolKey = tuple[str, str, CallKind]
 """Model, adapter ("" for none), kind of call."""
+NO_GUARANTEE = "\0"
+"""No name of a band."""
 
 
 class Bounds(Struct, frozen=True):
@@ -31,7 +33,8 @@ class BandTerms(Struct, frozen=True):
 class Ticket(Struct, frozen=True, kw_only=True):
     """One request in the queue. `id` is unique over all gateways that share a pool; `owner` names its gateway.
 
-    `weight` and `band` are the team's as the policy has them now, or a lower band where the caller asked for it.
+    `weight` and `band` are the team's as the policy has them now, or a lower band where the caller asked for it;
+    `own_band` is the team's in any case ("": `band`).
     `promise_s` is the time to first token promised, counted from `arrived_s`; None promises only that a wait longer
     than `expires_s` (a moment of the queue's clock; None: never) is refused at once. `enforced` False records
     instead of refusing. `output_cap` is the longest answer, `traits` what kind of answer it will be ("tools",
@@ -48,6 +51,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
     adapter: str = ""
     weight: float = 1.0
     band: str = ""
+    own_band: str = ""
     expires_s: float | None = None
     promise_s: float | None = None
     enforced: bool = True
@@ -61,6 +65,11 @@ class Ticket(Struct, frozen=True, kw_only=True):
     def pool(self) -> PoolKey:
         """The queue it waits in."""
         return (self.model, self.adapter, self.kind)
+
+    @property
+    def guaranteed_band(self) -> str:
+        """The band whose guarantee it shares: its team's own, `NO_GUARANTEE` where it asked for a lower one."""
+        return self.band if self.own_band in ("", self.band) else NO_GUARANTEE
 
 
 class Served(Struct, frozen=True):

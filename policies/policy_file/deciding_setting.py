@@ -50,6 +50,7 @@ _BEARER = "the token, and its issuer's entry under issuers"
 _CERTIFICATE = "the client certificate, and certificates in policy.yaml"
 _REVOKED = "what was revoked: corral revoke"
 _CONFIG = "config.yaml"
+_TIME_TO_WAIT = "the team's first_token_s, else its max_wait_s, or less that the caller itself allowed"
 
 _ROWS: Mapping[str, tuple[int, Path, str]] = {
     "host_not_allowed": (0, (), f"the host names in {_CONFIG}"),
@@ -92,7 +93,10 @@ _ROWS: Mapping[str, tuple[int, Path, str]] = {
     "no_capacity": (11, (), "the model's targets: corral status"),
     "queue_full": (11, ("max_queued",), "how many may wait in all"),
     "team_queue_full": (11, ("teams", "{team}", "max_queued"), "how many of the team may wait"),
-    "expired_in_queue": (11, ("teams", "{team}", "max_wait_s"), "how long a request of the team may wait"),
+    "deadline_unreachable": (11, ("teams", "{team}"), _TIME_TO_WAIT),
+    "queue_header_value": (7, (), "the request's headers for the queue"),
+    "queue_header_repeated": (7, (), "the request's headers for the queue"),
+    "expired_in_queue": (11, ("teams", "{team}"), _TIME_TO_WAIT),
     "answer_time_limit": (12, ("teams", "{team}", "max_answer_s"), "how long an answer of the team may take"),
     "revoked_while_running": (12, (), "what was revoked while the answer was written"),
     "expired_while_running": (12, (), "the end of the credential"),

@@ -7,6 +7,7 @@ Rules:
  (3) A list of mappings is compared by the mappings' names where they have any, else by place.
  (4) The texts are bounded, so that one record can hold them: a long list says what came and what went, any
      other long value is cut and carries its SHA-256, so that two of them never look alike.
+ (5) The order of `bands` is their rank, so it is a value of its own, though two mappings are equal in any order.
 """
 
 import dataclasses
@@ -44,7 +45,7 @@ class Difference(Struct, frozen=True):
 
 def diff_policies(before: Policy, after: Policy) -> tuple[Difference, ...]:
     """Every difference, in the order of the reference page; names within a mapping in their own order."""
-    return tuple(walk(before, after, ""))
+    return (*walk(before, after, ""), *_ranks(before, after))
 
 
 def orphan_warnings(before: Policy, after: Policy, live_keys: Mapping[str, int]) -> tuple[str, ...]:
@@ -91,6 +92,12 @@ def walk(before: Any, after: Any, path: str) -> Iterator[Difference]:
     found = list(_inner(before, after, path))
     # Rule (1): the same mappings in another order are still another policy.
     yield from found or [_leaf(before, after, path)]
+
+
+def _ranks(before: Policy, after: Policy) -> Iterator[Difference]:
+    """Rule (5)."""
+    if list(before.bands) != list(after.bands):
+        yield _leaf(list(before.bands), list(after.bands), "bands")
 
 
 def _inner(before: Any, after: Any, path: str) -> Iterator[Difference]:

@@ -4,6 +4,7 @@
 - everybody may: no list of networks, or one that holds the whole internet
 - many may say where they come from: `unsafe_trust_all_proxies`, or proxies in a wide network
 - a limit that refuses nothing (`mode: report`), or no bound on the requests of a team's keys
+- a promise that refuses nothing (`promise_mode: report`)
 """
 
 from collections.abc import Iterator
@@ -48,6 +49,10 @@ def _team(team: Team, path: Path) -> Iterator[Remark]:
         yield Remark((*path, "models"), 'names no model, so the team can use none; "*" is every model')
     if team.limits.requests_per_minute is None and team.key_limits.requests_per_minute is None:
         yield Remark((*path, "key_limits", "requests_per_minute"), "is null: the requests of this team are not bounded")
+    if team.promise_mode == "report":
+        promised = "what would break the promise is recorded and let in"
+        promise = "there is no first_token_s to report on" if team.first_token_s is None else promised
+        yield Remark((*path, "promise_mode"), f"is report: {promise}")
 
 
 def _networks(policy: Policy) -> Iterator[Remark]:

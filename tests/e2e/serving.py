@@ -34,6 +34,9 @@ def free_port() -> int:
 class Corral:
     """One home and its `corral serve`."""
 
+    serve: tuple[str, ...] = ("gateway.cli.main", "serve")
+    """What runs it: a module and its first words."""
+
     def __init__(self, folder: Path, **config: Any) -> None:
         self.home = folder / "home"
         self.port, self.admin_port = free_port(), free_port()
@@ -66,7 +69,7 @@ class Corral:
 
     def start(self, probe: str = "/health/ready") -> "Corral":
         """Serve, and wait until `probe` answers 200."""
-        argv = [sys.executable, "-m", "gateway.cli.main", "serve", "--home", str(self.home)]
+        argv = [sys.executable, "-m", *self.serve, "--home", str(self.home)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY)
         deadline = time.monotonic() + READY_WITHIN_S

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gateway.catalogue import Catalogue
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock
 from gateway.configuration.settings import ListenSettings
@@ -161,14 +160,14 @@ class TestGate:
             clock=clock,
             in_force=PolicyInForce(policy=self.policy, hash="p" * 64),
             doors={"public": Door(ListenSettings(), tuple), "admin": Door(ListenSettings(), tuple)},
-            routes=route_tables(self.dispatcher.ready, self._page),
+            routes=route_tables(self.dispatcher.ready, self._page, self.dispatcher.view),
             dialects=dialects,
             body_limit_bytes=1024 * 1024,
             body_timeout_s=1.0,
             identity=Identity(self.verifiers, Guessing(1000), clock),
             store=MemoryStore(clock, self.budgets),
             grants=self.store.grants.of_team,
-            catalogue=Catalogue(self.dispatcher.engines),
+            catalogue=self.dispatcher.catalogue,
             dispatcher=self.dispatcher,
             audit=RequestAudit(self.log, lambda: STAMP, policy_hash=lambda: "p" * 64),
             running=self.running,
@@ -180,7 +179,7 @@ class TestGate:
     async def _page(self) -> bytes:
         self.metrics.key_ends(self.key_watch.ends())
         self.metrics.key_sets(self.tokens.key_set_ages())
-        return self.metrics.page(self.dispatcher, {})
+        return self.metrics.page(self.dispatcher, {}, self.running.waiting())
 
     def _accepted(self, principal: Principal, client: Address) -> None:
         self.accepted.append(principal.key_id)

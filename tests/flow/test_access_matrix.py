@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from msgspec import json
 
 from gateway.dialects.route import Route
-from gateway.route_tables import route_tables
+from gateway.route_tables import tables_to_read
 from policies.access import ACCESS, ListenerName, Scope
+from policies.admitting.queue_view import QueueView
 from tests.fakes import card
 from tests.flow.gates import TestGate
 
@@ -36,17 +38,15 @@ LISTS = ("/api/tags", "/api/ps", "/v1/models")
 """Routes that list models."""
 ALIKE = ("/", "/health/live", "/health/ready", "/api/version", "/api/status", "/metrics")
 """Routes that say the same to every team, and nothing of any."""
+OF_ALL = ("/queue",)
+"""Routes that show all teams: for the admin listener alone."""
 
 FOREIGN, MISSING = "secret:latest", "absent:latest"
 
 
-async def no_page() -> bytes:
-    raise AssertionError("the table is only read")
-
-
 ROWS: list[tuple[ListenerName, str, Route]] = [
     (listener, method, route)
-    for listener, table in route_tables(lambda: True, no_page).items()
+    for listener, table in tables_to_read().items()
     for route in table.routes
     for method in route.method_names
 ]
@@ -71,8 +71,8 @@ async def gate(tmp_path: Path) -> AsyncIterator[TestGate]:
 
 def test_every_route_has_its_row_here() -> None:
     paths = {route.path for _, _, route in ROWS}
-    assert paths == {*MODEL_BODIES, *LISTS, *ALIKE}
-    assert len(MODEL_BODIES) + len(LISTS) + len(ALIKE) == len(paths)
+    assert paths == {*MODEL_BODIES, *LISTS, *ALIKE, *OF_ALL}
+    assert len(MODEL_BODIES) + len(LISTS) + len(ALIKE) + len(OF_ALL) == len(paths)
 
 
 def test_open_routes_are_these_and_no_others() -> None:
@@ -117,6 +117,24 @@ async def test_a_route_for_all_says_nothing_of_any_team(gate: TestGate, row: tup
     reply, _ = await ask(gate, row, "", key)
     assert reply.status == 200
     assert b"secret" not in reply.body
+
+
+def test_what_shows_all_teams_stands_on_the_admin_listener_for_the_scope_metrics_alone() -> None:
+    assert {(listener, route.scope) for listener, _, route in ROWS if route.path in OF_ALL} == {("admin", "metrics")}
+
+
+async def test_the_queue_says_the_same_to_every_holder_of_the_scope(gate: TestGate) -> None:
+    gate.add_key("of another", "two", scopes=frozenset({"metrics"}))
+    for model, key in (("m:latest", "one"), ("secret:latest", "two")):
+        chat = {"model": model, "messages": [{"role": "user", "content": "c"}], "stream": False}
+        assert (await gate.send("POST", "/api/chat", chat, key=key))[0].status == 200
+    told = [await gate.send("GET", "/queue", key=key, listener="admin") for key in ("metrics", "of another")]
+    assert told[0][0].body == told[1][0].body
+    view = json.decode(told[0][0].body, type=QueueView)
+    assert {pool.model for pool in view.pools} == {"m:latest", "secret:latest"}
+    assert (view.admitted, view.waiting, view.running) == (2, 0, 0)
+    public, _ = await gate.send("GET", "/queue", key="metrics")
+    assert public.status == 404
 
 
 @pytest.mark.parametrize(("scope", "listener"), list(itertools.product(get_args(Scope), ("public", "admin"))))

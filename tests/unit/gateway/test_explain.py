@@ -8,12 +8,12 @@ from msgspec import structs
 
 from gateway.explain import Case, Explanation, explain
 from gateway.offline_token import CannotTell
-from gateway.route_tables import route_tables
+from gateway.route_tables import tables_to_read
 from policies.access import ListenerName
 from policies.addresses.networks import Networks
 from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated
-from policies.policy import AddressLimits, KeyLimits, Limits, Policy, Team
+from policies.policy import AddressLimits, Band, KeyLimits, Limits, Policy, Team
 from tests.fakes import card
 
 POLICY = Policy(
@@ -39,13 +39,9 @@ CASE = Case(
 )
 
 
-async def no_page() -> bytes:
-    return b""
-
-
 def run(policy: Policy = POLICY, **changes: Any) -> Explanation:
     case = structs.replace(CASE, **changes)
-    return explain(case, policy, route_tables(lambda: True, no_page)[case.listener])
+    return explain(case, policy, tables_to_read()[case.listener])
 
 
 def refused(policy: Policy = POLICY, **changes: Any) -> tuple[int, str, str]:
@@ -67,6 +63,28 @@ def test_all_steps_are_told_in_their_order():
     assert told[2] == "let in by allow 127.0.0.0/8"
     assert "600 requests a minute for this key" in told[6]
     assert "32 concurrent requests for this key" in told[10]
+
+
+def queue_told(**changes: Any) -> str:
+    """What step 11 says of the team with `changes`."""
+    team = replace(POLICY.teams["lab"], **changes)
+    return run(replace(POLICY, teams={"lab": team})).steps[-2].text
+
+
+def test_the_terms_that_a_request_waits_on():
+    assert queue_told(weight=2.5) == (
+        "band standard (2 of 3, 30% of the slots' time guaranteed), weight 2.5; no time to the first token is "
+        "promised; at most 64 of the team and 512 in all wait, 120 s"
+    )
+    assert "; first token within 2.5 s, or refused at once; " in queue_told(first_token_s=2.5)
+    reporting = queue_told(first_token_s=2.5, promise_mode="report", band="interactive")
+    assert reporting.startswith("band interactive (1 of 3, ")
+    assert "or refused at once (reports only); " in reporting
+
+
+def test_a_band_that_lends_nothing():
+    policy = replace(POLICY, bands={"standard": Band(share=0.25, lends=False)})
+    assert "(1 of 1, 25% of the slots' time guaranteed and kept free)" in run(policy).steps[-2].text
 
 
 @pytest.mark.parametrize(

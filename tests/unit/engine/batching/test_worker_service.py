@@ -128,8 +128,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
-def start(id_: int) -> Start:
-    return Start(id=id_, token_ids=(b"",), sampling=Sampling(), max_output_tokens=1, cache_scope="")
+def start(id_: int, fence: int = 0) -> Start:
+    return Start(id=id_, token_ids=(b"",), sampling=Sampling(), max_output_tokens=1, cache_scope="", fence=fence)
 
 
 def test_a_request_runs_and_ends(bench: Bench) -> None:
@@ -152,6 +152,19 @@ def test_one_too_many_is_told_at_once(bench: Bench) -> None:
     taken, step = gateway.frames()
     assert taken == SlotTaken(id=2)
     assert step.outputs[0].id == 1
+
+
+def test_who_decided_in_the_past_starts_nothing_and_who_is_alone_always_may(bench: Bench) -> None:
+    gateway = bench.connect()
+    bench.loop.ends = True
+    answers = []
+    for id_, fence in enumerate((7, 6, 0, 7, 9, 7), start=1):
+        gateway.send(start(id_, fence))
+        bench.service.turn()
+        answers.append(gateway.frames()[0])
+
+    assert [each.id for each in answers if isinstance(each, SlotTaken)] == [2, 6]
+    assert [act for act in bench.loop.acts if act != "step"] == ["start 1", "start 3", "start 4", "start 5"]
 
 
 def test_cancel_and_start_in_order(bench: Bench) -> None:

@@ -75,6 +75,7 @@ def test_each_kind_of_failure_has_its_error() -> None:
 
 def test_a_seed_is_given_only_where_the_caller_named_none() -> None:
     assert start_frame(1, prepared(), seed=77).sampling.seed == 77
+    assert (start_frame(1, prepared(), seed=77).fence, start_frame(1, prepared(), 77, fence=9).fence) == (0, 9)
     named = start_frame(1, prepared(sampling=Sampling(seed=0, top_k=3)), seed=77)
     assert (named.sampling.seed, named.sampling.top_k, named.grammar) == (0, 3, "root ::= x")
     assert named.token_ids == (pack_ids((1, 2, 3)),)

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 from gateway.backdoor.listening_sockets import Listening
 from gateway.cli import doctor
@@ -12,11 +13,13 @@ from gateway.cli.main import main
 from gateway.doctor import back_door_check
 from tests.unit.gateway.cli.command_line import Corral
 from tests.unit.gateway.cli.gateway_fake import Gateway
+from tests.unit.gateway.queue_views import pool_view, queue_view
 
 OPEN = {"address": "0.0.0.0", "port": 11434, "kind": "ollama", "route": "/api/chat", "status": 400, "models": None}
 KEY = {"id": "k1", "state": "active", "expires": "2027-01-01T00:00:00Z"}
 
 WELL = {"lacks": [], "store": None}
+QUEUE = to_builtins(queue_view())
 
 
 def looked(*findings: dict[str, Any]) -> dict[str, Any]:
@@ -36,9 +39,8 @@ def test_a_new_home_is_well(corral: Corral) -> None:
 
 
 def test_what_the_running_gateway_found_is_told(corral: Corral) -> None:
-    with Gateway(
-        corral.home, {"status": WELL, "back_door": looked(OPEN), "keys.list": {"keys": [KEY, {**KEY, "expires": None}]}}
-    ):
+    keys = {"keys": [KEY, {**KEY, "expires": None}]}
+    with Gateway(corral.home, {"status": WELL, "queue": QUEUE, "back_door": looked(OPEN), "keys.list": keys}):
         status, out, err = corral.run("doctor")
         assert (status, err) == (1, "")
         lines = out.splitlines()
@@ -52,11 +54,21 @@ def test_what_the_running_gateway_found_is_told(corral: Corral) -> None:
 
 def test_why_the_gateway_is_not_ready_is_told(corral: Corral) -> None:
     lack = {"name": "keys_stale", "what": "keys.db was not read", "remedy": "put it back"}
-    acts = {"status": {"lacks": [lack], "store": None}, "back_door": looked(), "keys.list": {"keys": [KEY]}}
+    status = {"lacks": [lack], "store": None}
+    acts = {"status": status, "queue": QUEUE, "back_door": looked(), "keys.list": {"keys": [KEY]}}
     with Gateway(corral.home, acts):
+        ended, out, _ = corral.run("doctor")
+    assert ended == 1
+    assert out.startswith("gateway: keys.db was not read: ")
+
+
+def test_a_promise_that_no_pool_keeps_is_told(corral: Corral) -> None:
+    corral.home.policy.write_text("teams: {default: {models: ['*'], first_token_s: 0.2}}\n")
+    queue = to_builtins(queue_view(pools=(pool_view("m:latest"),)))
+    with Gateway(corral.home, {"status": WELL, "queue": queue, "back_door": looked(), "keys.list": {"keys": [KEY]}}):
         status, out, _ = corral.run("doctor")
     assert status == 1
-    assert out.startswith("gateway: keys.db was not read: ")
+    assert out.startswith("promise: team default is promised a first token within 0.2 s, and a prompt of 412 tokens")
 
 
 def test_a_look_that_takes_long_is_told_of(

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 
 from gateway.configuration.config import parse_policy, policy_hash
 from policies.policy_file.policy_diff import policy_data
 from tests.ssh_people import Person, needs_ssh_keygen
 from tests.unit.gateway.cli.command_line import Corral
 from tests.unit.gateway.cli.gateway_fake import Gateway
+from tests.unit.gateway.queue_views import queue_view
 
 FAULTY = "teams: {a: {weight: 0}, b: {}}\nx: 1\n"
 NO_KEYS: dict[str, list[str]] = {"keys": []}
@@ -38,7 +40,9 @@ class TestCheck:
         file.write_text(FAULTY)
         status, out, err = corral.run("policy", "check", str(file))
         assert (status, out) == (2, "")
-        assert err.startswith(f"corral: {file}:1: teams.a: weight must be above 0\ncorral: {file}:2: x: unknown key")
+        first, second = err.splitlines()
+        assert first == f"corral: {file}:1: teams.a: weight must be above 0 and at most 1000000"
+        assert second.startswith(f"corral: {file}:2: x: unknown key")
         status, out, err = corral.run("policy", "check", str(file), "--json")
         assert (status, err) == (2, "")
         assert '"weight must be above 0"' not in out
@@ -150,7 +154,7 @@ def test_serve_refuses_a_policy_without_its_signatures_in_one_line(corral: Corra
 def test_status_names_the_policy(corral: Corral):
     policy = {"hash": "0123456789abcdef", "author": "anna", "since": "2026-11-22T00:00:00.000+00:00", "refusal": ""}
     status = {"ready": True, "audit": True, "models": [], "running": 0, "waiting": 0, "targets": [], "policy": policy}
-    with Gateway(corral.home, {"status": status}):
+    with Gateway(corral.home, {"status": status, "queue": to_builtins(queue_view())}):
         held = "policy:  0123456789ab by anna, in force since 2026-11-22T00:00:00.000+00:00"
         assert held in corral.run("status")[1].splitlines()
         policy["refusal"] = "policy.yaml:1: no"

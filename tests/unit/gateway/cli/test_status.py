@@ -1,9 +1,17 @@
-"""`corral status`: readiness with its reasons, and the shared store."""
+"""`corral status`: readiness with its reasons, the shared store, the queue; once, and until Ctrl-C."""
 
+import json
+import signal
+import threading
 from typing import Any
 
+import pytest
+from msgspec import to_builtins
+
+from gateway.cli.output import CommandFault
 from tests.unit.gateway.cli.command_line import Corral
 from tests.unit.gateway.cli.gateway_fake import Gateway
+from tests.unit.gateway.queue_views import WORKER, queue_view
 
 STATUS: dict[str, Any] = {
     "ready": True,
@@ -17,12 +25,13 @@ STATUS: dict[str, Any] = {
     "policy": {"hash": "a" * 64, "author": "anna", "since": "2027-01-01T00:00:00Z", "refusal": ""},
     "lockdowns": [],
 }
+QUEUE = to_builtins(queue_view(targets=(WORKER,), running=3, admitted=7))
 LACK = {"name": "no_target", "what": "no model target is ready", "remedy": "wait"}
 STORE = {"reason": "", "gateways": 3, "present": 2, "failures": 4, "owed": 1}
 
 
-def shown(corral: Corral, **changes: object) -> list[str]:
-    with Gateway(corral.home, {"status": STATUS | changes}):
+def shown(corral: Corral, queue: dict[str, Any] = QUEUE, **changes: object) -> list[str]:
+    with Gateway(corral.home, {"status": STATUS | changes, "queue": queue}):
         status, out, err = corral.run("status")
     assert (status, err) == (0, "")
     return out.splitlines()
@@ -34,10 +43,11 @@ def test_a_gateway_that_is_well(corral: Corral) -> None:
         "audit:   writing",
         f"policy:  {'a' * 12} by anna, in force since 2027-01-01T00:00:00Z",
         "models:  m:latest",
-        "running: 1   waiting: 0",
+        "queue:   0 wait, 3 run, 0 refused ones are booked to come back",
+        "decided: 7 got a slot, 0 were refused",
         "",
-        "target  state  slots",
-        "worker  ready  1/4",
+        "target  state  run  busy  load  decode, by requests at once",
+        "worker  ready  3/4  93%   1.2s  1: 17ms, 2: 20ms, 4: 25ms, 5: 31ms",
     ]
 
 
@@ -52,6 +62,96 @@ def test_the_shared_store_has_a_line(corral: Corral) -> None:
     assert "store:   AWAY (unreachable); failures: 4, settlements owed: 1" in away
 
 
+def test_of_a_shared_queue_this_gateways_part_is_told(corral: Corral) -> None:
+    shared = QUEUE | {"decided_by": "gw1", "epoch": 7}
+    lines = shown(corral, shared, waiting=2, running=5)
+    assert "here:    2 wait; 5 requests in all, waiting ones among them" in lines
+    assert "decides: gw1 for all gateways (epoch 7)" in lines
+
+
+def test_what_is_locked_down(corral: Corral) -> None:
+    assert "LOCKED DOWN: everybody, lab" in shown(corral, lockdowns=["*", "lab"])
+
+
+def test_json_has_all_of_it(corral: Corral) -> None:
+    with Gateway(corral.home, {"status": STATUS, "queue": QUEUE}):
+        found = corral.json("status")
+    assert found.pop("at").endswith("Z")
+    assert found == STATUS | {"queue": json.loads(json.dumps(QUEUE))}
+
+
 def test_without_a_gateway(corral: Corral) -> None:
     status, _, err = corral.run("status")
     assert (status, err.startswith("corral: no gateway runs for ")) == (1, True)
+
+
+# ---- --watch
+
+
+class Answers(dict[str, Any]):
+    """The acts' answers; at the third look the person at the terminal presses Ctrl-C."""
+
+    looks = 0
+
+    def __getitem__(self, act: str) -> Any:
+        self.looks += act == "status"
+        if self.looks == 3:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return super().__getitem__(act)
+
+
+def watched(corral: Corral, *words: str) -> str:
+    with Gateway(corral.home, Answers(status=STATUS, queue=QUEUE)):
+        status, out, err = corral.run("status", "--watch", "0.2", *words)
+    assert (status, err) == (0, "")
+    return out
+
+
+def test_it_is_shown_again_until_ctrl_c(corral: Corral) -> None:
+    blocks = watched(corral).split("at:      ")[1:]
+    assert len(blocks) in (2, 3)
+    assert all("\nready:   yes\n" in block and "\nworker  ready  3/4" in block for block in blocks)
+
+
+def test_watching_in_json_is_a_line_a_time(corral: Corral) -> None:
+    looks = [json.loads(line) for line in watched(corral, "--json").splitlines()]
+    assert len(looks) in (2, 3)
+    assert all(look["queue"]["admitted"] == 7 and look["at"] for look in looks)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_gateway_that_goes_is_told_and_watched_for(
+    corral: Corral, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("gateway.cli.status.time.sleep", wait)
+    status, out, err = corral.run("status", "--watch", *words)
+    assert (status, err, waits) == (0, "", [2.0, 2.0])
+    assert out.count("no gateway runs for ") == 2
+    if words:
+        assert [sorted(json.loads(line)) for line in out.splitlines()] == [["at", "fault"]] * 2
+
+
+def test_watching_ends_with_the_place_it_is_written_to(corral: Corral, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No round goes on unseen: a full disk behind a redirection is not a gateway that is away."""
+
+    def full(*_words: object, **_options: object) -> None:
+        raise CommandFault("cannot write to standard output: No space left on device")
+
+    monkeypatch.setattr("gateway.cli.output.say", full)
+    with Gateway(corral.home, {"status": STATUS, "queue": QUEUE}):
+        status, _, err = corral.run("status", "--watch")
+    assert (status, err) == (1, "corral: cannot write to standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "soon", "1e9"])
+def test_times_to_watch_by(corral: Corral, seconds: str) -> None:
+    status, _, err = corral.run("status", "--watch", seconds)
+    assert status == 2
+    assert "must be seconds, from 0.2 to 86400" in err

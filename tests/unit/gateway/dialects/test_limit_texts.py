@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.dialects.limit_texts import beyond_text, limit_text, quota_text, wait_text
-from policies.errors import BeyondLimit, QuotaExceeded, RateLimited
+from gateway.dialects.limit_texts import beyond_text, limit_text, overload_text, quota_text, wait_text
+from policies.errors import BeyondLimit, Overloaded, QuotaExceeded, RateLimited
 
 
 def test_words() -> None:
@@ -16,6 +16,12 @@ def test_words() -> None:
         "the request is larger than the limit allows at all: 9 tokens a day for team a; "
         "shorten the prompt or the answer asked for"
     )
+
+
+def test_the_queue_asks_nobody_back_for_whom_it_has_no_moment() -> None:
+    assert overload_text(Overloaded("r", retry_after_s=0.2)) == "server busy, please try again in 1 second"
+    none = overload_text(Overloaded("r", retry_after_s=None))
+    assert none == "server busy: this request cannot be served in time within the next two minutes"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_every_error_has_a_row() -> None:
         (refused.Overloaded("queue_full", retry_after_s=1), 429, "rate_limit_error", "queue_full"),
         (refused.Overloaded("expired_in_queue", retry_after_s=1), 429, "rate_limit_error", "expired_in_queue"),
         (refused.Overloaded("private", retry_after_s=1), 429, "rate_limit_error", "overloaded"),
-        (refused.NoCapacity("any"), 503, "server_error", "overloaded"),
+        (refused.NoCapacity("any"), 503, "server_error", "no_capacity"),
         (refused.PolicyUnavailable("any"), 503, "server_error", None),
         (refused.AuditUnavailable("any"), 503, "server_error", None),
         (ModelNotReady("any"), 503, "server_error", "overloaded"),
@@ -67,6 +67,22 @@ def test_rows(error: Refused | EngineError | None, status: int, kind: str, code:
     assert (answer.status, told["type"], told["param"], told["code"]) == (status, kind, None, code)
     assert told["message"]
     assert "any" not in told["message"]
+
+
+def test_the_queue_says_its_reason() -> None:
+    full = json.loads(DIALECT.error(refused.Overloaded("team_queue_full", retry_after_s=12.2), "r1").body)
+    assert full == {
+        "error": {
+            "message": "server busy, please try again in 13 seconds",
+            "type": "rate_limit_error",
+            "param": None,
+            "code": "team_queue_full",
+            "reason": "team_queue_full",
+        }
+    }
+    limited = json.loads(DIALECT.error(refused.RateLimited("any", limit="rpm", retry_after_s=1), "r1").body)["error"]
+    assert (limited["code"], limited["reason"]) == ("rate_limit_exceeded", "rate_limited")
+    assert "reason" not in json.loads(DIALECT.error(refused.BadRequest("any", "text"), "r1").body)["error"]
 
 
 def test_one_body_for_every_bad_key() -> None:

@@ -1,8 +1,11 @@
 """What a browser is told, and what it is never told."""
 
 from gateway.dialects.ollama import ROUTES
+from gateway.dialects.queue_headers import queue_headers
 from gateway.http.cors import origin_headers, preflight
 from gateway.routes import Match, RouteTable
+from policies.admitting.effects import Forecast
+from policies.queue_wish import DEADLINE, EVENTS, FIRST_TOKEN, PRIORITY
 
 ORIGIN = "https://chat.example"
 ASKS = ((b"Access-Control-Request-Method", b"POST"),)
@@ -25,6 +28,15 @@ def test_a_preflight_is_told_the_methods_of_its_path() -> None:
     assert headers["Access-Control-Allow-Methods"] == "POST"
     assert "Authorization" in headers["Access-Control-Allow-Headers"]
     assert "*" not in "".join(headers.values())
+
+
+def test_a_page_may_speak_with_the_queue() -> None:
+    answer = preflight("OPTIONS", ASKS, ORIGIN, TABLE.match("OPTIONS", "/api/chat"))
+    assert answer is not None
+    allowed = dict(answer.headers)["Access-Control-Allow-Headers"].split(", ")
+    assert {FIRST_TOKEN, DEADLINE, PRIORITY, EVENTS} <= set(allowed)
+    exposed = dict(origin_headers(ORIGIN))["Access-Control-Expose-Headers"].split(", ")
+    assert {name for name, _ in queue_headers("queued", Forecast(), 0.0)} | {"X-Admission-Reason"} <= set(exposed)
 
 
 def test_what_is_no_preflight() -> None:

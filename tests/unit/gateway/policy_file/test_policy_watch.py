@@ -218,7 +218,7 @@ async def test_a_fault_is_told_once_for_each_content_and_the_old_one_stays(watch
     assert entry["decision"]["effect"] == "deny"
     assert entry["decision"]["reason"] == "policy_faulty"
     assert entry["change"]["after_hash"] == policy_hash(FAULTY)
-    fault = f"{watched.path}:2: teams.default: weight must be above 0"
+    fault = f"{watched.path}:2: teams.default: weight must be above 0 and at most 1000000"
     assert entry["change"]["details"] == {"faults": 1, "fault_1": fault}
     assert (watched.taken, watched.refused) == ([], [True])
     assert watched.watch.shown()["refusal"] == fault

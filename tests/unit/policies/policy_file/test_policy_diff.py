@@ -9,7 +9,7 @@ from gateway.configuration.config_checks import policy_misfits
 from gateway.configuration.config_faults import fit
 from gateway.configuration.yaml_tree import Tree
 from policies.addresses.networks import Networks
-from policies.policy import KeyLimits, Policy, Team
+from policies.policy import Band, KeyLimits, Policy, Team
 from policies.policy_file.policy_diff import (
     MAX_LISTED,
     MAX_PATH,
@@ -55,6 +55,31 @@ def test_teams_that_come_and_go():
 
 def test_a_default_written_down_is_no_difference():
     assert diff_policies(BASE, replace(BASE, teams={"default": Team(models=("*",), weight=1.0)})) == ()
+
+
+def test_what_the_queue_goes_by():
+    team = Team(models=("*",), weight=3.0, band="interactive", first_token_s=10.0, promise_mode="report")
+    assert texts(BASE, replace(BASE, teams={"default": team})) == [
+        "teams.default.weight: 1.0 -> 3.0",
+        'teams.default.band: "standard" -> "interactive"',
+        "teams.default.first_token_s: null -> 10.0",
+        'teams.default.promise_mode: "enforce" -> "report"',
+    ]
+
+
+def test_bands_in_another_order_have_another_rank():
+    turned = replace(BASE, bands=dict(reversed(BASE.bands.items())))
+    assert turned == BASE
+    told = 'bands: ["interactive", "standard", "batch"] -> ["batch", "standard", "interactive"]'
+    assert texts(BASE, turned) == [told]
+
+
+def test_a_new_band_is_told_with_its_rank():
+    bands = {"urgent": Band(share=0.2), **BASE.bands}
+    assert texts(BASE, replace(BASE, bands=bands)) == [
+        'bands.urgent: absent -> {"share": 0.2}',
+        'bands: ["interactive", "standard", "batch"] -> ["urgent", "interactive", "standard", "batch"]',
+    ]
 
 
 def test_a_list_that_appears_where_none_was():

@@ -34,6 +34,8 @@ def test_a_sound_policy_has_no_remarks():
         ({"model_limits": {"m": Limits(mode="report")}}, "model_limits.m.mode"),
         ({"teams": {"t": Team(models=("m",), key_limits=KeyLimits(mode="report"))}}, "teams.t.key_limits.mode"),
         ({"teams": {"t": Team(models=("m",), limits=Limits(mode="report"))}}, "teams.t.limits.mode"),
+        ({"teams": {"t": Team(models=("m",), promise_mode="report")}}, "teams.t.promise_mode"),
+        ({"teams": {"t": Team(models=("m",), promise_mode="report", first_token_s=5.0)}}, "teams.t.promise_mode"),
         (
             {"teams": {"t": Team(models=("m",), key_limits=KeyLimits(requests_per_minute=None))}},
             "teams.t.key_limits.requests_per_minute",
@@ -50,3 +52,10 @@ def test_a_remark_names_its_setting(changes: dict[str, Any], path: str):
 def test_an_unbounded_key_of_a_bounded_team_is_none():
     limits, key_limits = Limits(requests_per_minute=6, burst_requests=1), KeyLimits(requests_per_minute=None)
     assert paths(teams={"t": Team(models=("m",), limits=limits, key_limits=key_limits)}) == []
+
+
+@pytest.mark.parametrize(("first_token_s", "says"), [(None, "no first_token_s"), (5.0, "recorded and let in")])
+def test_a_promise_that_only_reports_says_what_becomes_of_it(first_token_s: float | None, says: str) -> None:
+    team = Team(models=("m",), promise_mode="report", first_token_s=first_token_s)
+    (remark,) = review_policy(Policy(**{**SOUND, "teams": {"t": team}}))
+    assert says in remark.text

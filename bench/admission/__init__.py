@@ -1,0 +1,1 @@
+"""Admission under simulated load: Corral's queue beside what else there is (`make bench-admission`)."""

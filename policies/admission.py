@@ -39,18 +39,17 @@ from msgspec import structs
 
 from policies.admitting import events as happened
 from policies.admitting.bands import Bands
-from policies.admitting.bookings import Booking, in_steps
 from policies.admitting.effects import Dispatch, Effect, Forecast, Refuse, Waits
 from policies.admitting.events import QueueEvent
-from policies.admitting.knowledge import Knowledge, Price
-from policies.admitting.prediction import Prediction
+from policies.admitting.knowledge import Knowledge
+from policies.admitting.outlook import Outlook
 from policies.admitting.queue_figures import QueueFigures
 from policies.admitting.queue_view import QueueView, TargetView
 from policies.admitting.target import TAKEN_PAUSE_S, Domain, Running, Target, domains
 from policies.admitting.team_account import TeamAccount, Waiting
 from policies.admitting.ticket import NO_GUARANTEE, Bounds, PoolKey, RefusalReason, Served, Ticket
 from policies.admitting.tuning import Tuning
-from policies.admitting.turns import candidates, next_turn
+from policies.admitting.turns import next_turn
 
 RESTART_S = 1.0
 """When to come back to a pool without targets: a worker restarts in about a second."""
@@ -93,7 +92,7 @@ class Queue:
     def predict(self, ticket: Ticket, now_s: float) -> Forecast:
         """What `ticket` would be told if it came now. Changes nothing."""
         domain = self._domains.get(ticket.pool)
-        return Forecast() if domain is None else self._forecast(ticket, domain, self._moment(now_s))
+        return Forecast() if domain is None else Outlook(self._known, domain, ticket, self._moment(now_s)).forecast()
 
     def forecast(self, ticket_id: int, now_s: float) -> Forecast:
         """What is left of a waiting ticket's wait; an empty forecast for one that does not wait."""
@@ -101,7 +100,7 @@ class Queue:
         domain = self._domains.get(waiting.ticket.pool) if waiting else None
         if waiting is None or domain is None:
             return Forecast()
-        return self._forecast(waiting.ticket, domain, self._moment(now_s), waiting)
+        return Outlook(self._known, domain, waiting.ticket, self._moment(now_s)).forecast(waiting)
 
     def waiting(self, team: str | None = None) -> int:
         """How many tickets wait, of one team or in all."""
@@ -140,15 +139,16 @@ class Queue:
             self._figures.arrived(ticket, now_s)
         if domain is None or not self._may_run(ticket.pool, now_s):
             return [self._refused(ticket, "no_capacity", RESTART_S, Forecast())]
-        self._known.account(ticket).bookings.forget_lapsed(now_s)
-        price, forecast = self._known.price(ticket, domain), self._forecast(ticket, domain, now_s)
-        reason = self._reason_against(ticket, bounds, forecast, domain)
+        outlook = Outlook(self._known, domain, ticket, now_s)
+        outlook.account.bookings.forget_lapsed(now_s)
+        forecast = outlook.forecast()
+        reason = self._reason_against(outlook, bounds, forecast)
         if reason is not None:
-            return [self._refused(ticket, reason, self._book(ticket, price, domain), forecast)]
-        if not ticket.enforced and self._breaks_promise(ticket, forecast, domain):
+            return [self._refused(ticket, reason, outlook.book(), forecast)]
+        if not ticket.enforced and outlook.breaks_promise(forecast):
             forecast = structs.replace(forecast, would_refuse=True)
-        asked_s = self._known.account(ticket).bookings.asked_s(ticket.identity, now_s)
-        waiting = Waiting(ticket, price.cost_s, price.uncached_tokens, forecast, asked_s)
+        asked_s = outlook.account.bookings.asked_s(ticket.identity, now_s)
+        waiting = Waiting(ticket, outlook.price.cost_s, outlook.price.uncached_tokens, forecast, asked_s)
         waiting.since_s = now_s
         self._let_in(waiting, domain, now_s)
         effects = self._dispatch(domain, now_s)
@@ -265,56 +265,16 @@ class Queue:
 
     # ---- decisions
 
-    def _forecast(self, ticket: Ticket, domain: Domain, now_s: float, waiting: Waiting | None = None) -> Forecast:
-        """For a newcomer, or for one that waits; without a wait when a slot is free and nobody is before it."""
-        price, account = self._known.price(ticket, domain), self._known.account(ticket)
-        if waiting is None and self._is_open(ticket, domain, now_s):
-            return Forecast(prefill_s=price.first_token_s)
-        booking = account.bookings.due(ticket.identity, now_s)
-        place = waiting or Waiting(ticket, asked_s=booking.asked_s if booking else None)
-        line = account.line_of(ticket)
-        before, own_s = line.before(place.order) if line else (0, 0.0)
-        prediction = Prediction(self._known, domain, ticket, now_s)
-        wait_s = prediction.wait_s(price.cost_s, own_s)
-        if booking is None and waiting is None:
-            booked_s = account.bookings.ahead_s(domain.name, now_s + wait_s, now_s, ticket.identity)
-            wait_s = prediction.wait_s(price.cost_s, own_s + booked_s) if booked_s else wait_s
-        quantiles = account.quantiles(ticket.pool)
-        return Forecast(
-            wait_s=wait_s,
-            likely_s=quantiles.likely_s(wait_s),
-            p90_s=quantiles.p90_s(wait_s),
-            prefill_s=price.first_token_s,
-            position=before + 1,
-        )
-
-    def _is_open(self, ticket: Ticket, domain: Domain, now_s: float) -> bool:
-        """Whether it could run at once without passing anybody: a slot is free that nobody who waits may have."""
-        if not any(each.room(now_s) for each in domain.of(ticket.pool)):
-            return False
-        is_kept = self._known.is_kept(ticket.guaranteed_band, domain, now_s)
-        return not is_kept and not candidates(self._known, domain, now_s)
-
-    def _reason_against(
-        self, ticket: Ticket, bounds: Bounds, forecast: Forecast, domain: Domain
-    ) -> RefusalReason | None:
+    def _reason_against(self, outlook: Outlook, bounds: Bounds, forecast: Forecast) -> RefusalReason | None:
         """Why a newcomer is turned away; None when it is let in."""
+        ticket = outlook.ticket
         if ticket.expires_s is not None and ticket.expires_s <= self._now_s:
             return "expired_in_queue"
         if forecast.position and len(self._waiting) >= bounds.total:
             return "queue_full"
         if forecast.position and self.waiting(ticket.team) >= bounds.team:
             return "team_queue_full"
-        return "deadline_unreachable" if ticket.enforced and self._breaks_promise(ticket, forecast, domain) else None
-
-    def _breaks_promise(self, ticket: Ticket, forecast: Forecast, domain: Domain) -> bool:
-        if not self._tuning.refuses_early or not any(target.running for target in domain.targets):
-            return False
-        booking = self._known.account(ticket).bookings.due(ticket.identity, self._now_s)
-        judged_s = forecast.wait_s if booking else forecast.likely_s
-        if ticket.expires_s is not None and judged_s > ticket.expires_s - ticket.arrived_s:
-            return True
-        return ticket.promise_s is not None and judged_s + forecast.prefill_s > ticket.promise_s
+        return "deadline_unreachable" if ticket.enforced and outlook.breaks_promise(forecast) else None
 
     def _is_hopeless(self, waiting: Waiting, now_s: float) -> bool:
         """Whether the promise cannot be kept any more even if it ran now."""
@@ -345,28 +305,6 @@ class Queue:
     def _may_run(self, pool: PoolKey, now_s: float) -> bool:
         domain = self._domains.get(pool)
         return domain is not None and any(each.may_return(now_s) for each in domain.of(pool))
-
-    def _book(self, ticket: Ticket, price: Price, domain: Domain) -> float | None:
-        """Seconds until the team's share first has room for it; None when that is out of reach."""
-        if ticket.promise_s is not None and ticket.enforced and price.first_token_s > ticket.promise_s:
-            return None  # too long for its promise at any time
-        tuning, account, now_s = self._tuning, self._known.account(ticket), self._now_s
-        patience_s = ticket.promise_s or (ticket.expires_s or math.inf) - ticket.arrived_s
-        booked_s = account.bookings.ahead_s(domain.name, math.inf, now_s, ticket.identity)
-        work_s = account.backlog_s(ticket.band, domain.pools) + booked_s + price.cost_s
-        rate = Prediction(self._known, domain, ticket, now_s).service_rate()
-        room_s = work_s / rate * (1 + tuning.booking_margin) + price.first_token_s
-        due_s = in_steps(max(1.0, room_s - tuning.booking_slack * min(patience_s, tuning.booking_reach_s)))
-        if due_s > tuning.booking_reach_s:
-            return None
-        asked_s = min(ticket.arrived_s, account.bookings.asked_s(ticket.identity, now_s))
-        is_kept = account.bookings.book(
-            ticket.identity, Booking(now_s + due_s, price.cost_s, domain.name, asked_s), now_s
-        )
-        if not is_kept:
-            return None
-        self._known.accounts.setdefault(ticket.team, account)
-        return due_s
 
     # ---- moves
 
@@ -455,9 +393,7 @@ class Queue:
             return self._refused(ticket, reason, RESTART_S, waiting.forecast)
         self._learn_wait(account, waiting, domain, now_s)
         self._figures.refused_late()
-        return self._refused(
-            ticket, reason, self._book(ticket, self._known.price(ticket, domain), domain), waiting.forecast
-        )
+        return self._refused(ticket, reason, Outlook(self._known, domain, ticket, now_s).book(), waiting.forecast)
 
     def _refused(
         self, ticket: Ticket, reason: RefusalReason, retry_after_s: float | None, forecast: Forecast

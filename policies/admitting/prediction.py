@@ -39,8 +39,6 @@ class Prediction:
         self._ticket = ticket
         self._now_s = now_s
         self._account = known.account(ticket)
-        self._peers = self._others_of_the_band()
-        self._above_s = self._backlog_above_s()
 
     def wait_s(self, cost_s: float, own_s: float) -> float:
         """Seconds until its slot, behind `own_s` slot-seconds of its own team's work; its own cost is `cost_s`."""
@@ -122,7 +120,8 @@ class Prediction:
         share *= self._known.bands.share(self._ticket.guaranteed_band) if under_others else left
         return max(left - sum(below_share) - taken_above, share, LEAST_SHARE)
 
-    def _backlog_above_s(self) -> float:
+    @cached_property
+    def _above_s(self) -> float:
         """What waits in higher bands, in slot-seconds."""
         higher, pools = self._known.bands.above(self._ticket.band), self._domain.pools
         accounts = self._known.accounts.values() if higher else ()
@@ -148,7 +147,8 @@ class Prediction:
         """Of the band's slots, by the weights of all that are present."""
         return self._ticket.weight / (self._ticket.weight + sum(each.weight for each, _ in self._peers))
 
-    def _others_of_the_band(self) -> list[tuple[TeamAccount, float]]:
+    @cached_property
+    def _peers(self) -> list[tuple[TeamAccount, float]]:
         """The other teams of the band that have work here, or had some a moment ago; with their demand, in slots."""
         band, pools = self._ticket.band, self._domain.pools
         found = []

@@ -75,7 +75,7 @@ def test_shares_and_counters_are_judged() -> None:
         due={"a": 0.75, "b": 0.25},
         work={"a": 0.5, "b": 0.5},
         slot_time={"a": 0.72, "b": 0.28},
-        counter_gap=30.0,
+        counter_gap=130.0,
         largest_charge=50.0,
         largest_request=10.0,
     )

@@ -24,6 +24,7 @@ QUEUES = {"fifo": "fifo", "corral": "corral"}
 """What each is called, and what `gateway_process.make_queue` is to make."""
 UNBOUNDED = {"requests_per_minute": None, "concurrent_requests": None}
 MAX_WAIT_S = 120.0
+MANY_CONNECTIONS = 4096
 POLICY_WITHIN_S = 3.0
 """The gateway looks at its policy file about once a second."""
 
@@ -111,6 +112,11 @@ class _BenchCorral(Corral):
     """Started by `bench.pool_admission.serve` instead of `corral serve`."""
 
     serve = ("bench.pool_admission.serve",)
+
+    def __init__(self, folder: Path, **config: Any) -> None:
+        super().__init__(folder, **config)
+        # All callers have one address, and whoever waits in a queue without a bound holds a connection.
+        self._config["public"]["max_connections_per_address"] = MANY_CONNECTIONS
 
 
 @contextlib.contextmanager

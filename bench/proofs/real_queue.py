@@ -62,13 +62,13 @@ class Size:
 
 FULL = Size(
     rounds=2,
-    more_rounds=2,
-    block_s=100.0,
+    more_rounds=1,
+    block_s=90.0,
     warm_up_s=10.0,
     learn_s=45.0,
-    third_s=105.0,
+    third_s=75.0,
     third_rounds=2,
-    returns_s=130.0,
+    returns_s=110.0,
     counts={"light": 80, "flood": 60, "prompt": 60},
     pace={"light": 20, "flood": 10},
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-NOT_TARGETS = {"__init__", "__main__", "mutation", "targets"}
+NOT_TARGETS = {"__init__", "__main__", "gguf_mutation", "mutation", "targets"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ class Queue:
         """Why a newcomer is turned away; None when it is let in."""
         ticket = outlook.ticket
         if ticket.expires_s is not None and ticket.expires_s <= self._now_s:
-            return "expired_in_queue"
+            return "deadline_unreachable"
         if forecast.position and len(self._waiting) >= bounds.total:
             return "queue_full"
         if forecast.position and self.waiting(ticket.team) >= bounds.team:

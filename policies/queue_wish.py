@@ -124,4 +124,6 @@ def _switch(name: str, said: Mapping[str, str]) -> bool:
 
 
 def _band(asked: str, own: str, bands: Sequence[str]) -> str:
-    return asked if asked in bands and bands.index(asked) > bands.index(own) else own
+    if asked not in bands or own not in bands:
+        return own
+    return asked if bands.index(asked) > bands.index(own) else own

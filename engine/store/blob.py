@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.store.gguf_header import GgufFault, GgufHeader, read_header
+from engine.store.gguf_check import read_model
+from engine.store.gguf_header import GgufFault, GgufHeader
 from engine.store.store_fault import StoreFault, disk_fault
 
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -35,7 +36,7 @@ def write_blob(source: Path, folder: Path, progress: Callable[[int, int], None])
         with source.open("rb") as reader, os.fdopen(descriptor, "wb") as writer:
             digest, size_bytes = _copy(reader, writer, os.fstat(reader.fileno()).st_size, progress)
             make_durable(writer)
-        header = read_header(temporary)  # the copy counts: the source may have changed meanwhile
+        header = read_model(temporary)  # the copy counts: the source may have changed meanwhile
         temporary.rename(folder / f"sha256-{digest}")
         temporary = None
         sync_folder(folder)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.store.blob import Written, hash_file, write_blob, write_bytes
+from engine.store.gguf_check import read_model
 from engine.store.gguf_header import GgufFault, GgufHeader, read_header
 from engine.store.manifest import (
     CONFIG_TYPE,
@@ -285,7 +286,7 @@ def _check_source(path: Path) -> None:
     try:
         if not path.is_file():
             raise StoreFault(f"{path} is not a file", bad_input=True)
-        read_header(path)
+        read_model(path)
     except GgufFault as fault:
         raise StoreFault(f"{path}: {fault}", bad_input=True) from None
     except OSError as fault:

@@ -23,6 +23,8 @@ MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES = 64 * 1024, 1024**3
 MAX_BODY_BYTES = 1024**3
 MIN_STALE_KEYS_S, MAX_STALE_KEYS_S = 5.0, 3600.0
 """Keys are refreshed each second; beyond an hour a revocation would be a wish."""
+ROUNDING = 1e-9
+"""Ten shares of 0.1 are not quite 1 in binary."""
 MAX_PROCESSES = 64
 """As many places as the audit log has on one host."""
 MIN_STORE_TIMEOUT_MS, MAX_STORE_TIMEOUT_MS = 5, 1000
@@ -55,8 +57,19 @@ def policy_misfits(policy: Policy) -> Iterator[Misfit]:
             read_proxy(text, unsafe_trust_all=policy.unsafe_trust_all_proxies)
         except ValueError as fault:
             yield Misfit(("trusted_proxies", index), str(fault))
+    yield from _bands(policy)
     yield from _issuers(policy)
     yield from certificate_misfits(policy)
+
+
+def _bands(policy: Policy) -> Iterator[Misfit]:
+    """Guarantees that can all be kept, and no team in a band that there is not."""
+    if sum(band.share for band in policy.bands.values()) > 1 + ROUNDING:
+        yield Misfit(("bands",), "guarantee more than all: the shares together must be at most 1")
+    for name, team in policy.teams.items():
+        if team.band not in policy.bands:
+            known = ", ".join(policy.bands) or "none"
+            yield Misfit(("teams", name, "band"), f"is none of the policy's bands; there are: {known}")
 
 
 def _issuers(policy: Policy) -> Iterator[Misfit]:

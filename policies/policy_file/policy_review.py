@@ -5,6 +5,7 @@
 - many may say where they come from: `unsafe_trust_all_proxies`, or proxies in a wide network
 - a limit that refuses nothing (`mode: report`), or no bound on the requests of a team's keys
 - a promise that refuses nothing (`promise_mode: report`)
+- a team whose waiting requests alone can fill the queue of all
 """
 
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ def _remarks(policy: Policy) -> Iterator[Remark]:
         yield Remark(("teams",), "names no team, so nobody may call")
     for name, team in policy.teams.items():
         yield from _team(team, ("teams", name))
+        if team.max_queued >= policy.max_queued and len(policy.teams) > 1:
+            yield Remark(("teams", name, "max_queued"), "is as much as max_queued of all: this team can fill the queue")
     yield from _networks(policy)
     for path, limits in _all_limits(policy):
         if limits.mode == "report":

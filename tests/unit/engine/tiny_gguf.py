@@ -37,13 +37,13 @@ def gguf(
     alignment: int = 32,
 ) -> bytes:
     """A whole file; `tensors` are (name, shape, type, offset), `data_bytes` what follows the header."""
-    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(entries))
+    head = bytearray(b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(entries)))
     for key, (kind, value) in entries.items():
         head += text(key) + struct.pack("<I", kind) + value_bytes(kind, value)
     for name, shape, kind, offset in tensors:
         dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
         head += text(name) + dimensions + struct.pack("<IQ", kind, offset)
-    return head + b"\0" * (-len(head) % alignment + data_bytes)
+    return bytes(head) + b"\0" * (-len(head) % alignment + data_bytes)
 
 
 LLAMA: dict[str, Entry] = {
@@ -60,9 +60,9 @@ LLAMA: dict[str, Entry] = {
 
 
 def model_bytes(**changes: Entry) -> bytes:
-    """A small whole model: 64 weights in two tensors. Keyword names have `__` for the dot."""
+    """A small whole model of one token: 64 weights in two tensors. Keyword names have `__` for the dot."""
     entries = LLAMA | {key.replace("__", "."): entry for key, entry in changes.items()}
-    return gguf(entries, [("a", (32,), 0, 0), ("b", (16, 2), 0, 128)], data_bytes=256)
+    return gguf(entries, [("token_embd.weight", (32, 1), 0, 0), ("output_norm.weight", (32,), 0, 128)], data_bytes=256)
 
 
 def write_vocabulary(path: Path, template: str | None = CHATML, **changes: Entry) -> Path:

@@ -200,7 +200,7 @@ def test_rule_3_a_deadline_that_has_passed_is_refused_at_the_next_tick() -> None
 def test_rule_3_patience_that_is_over_before_it_came_is_refused() -> None:
     driver = Driver(facts())
     driver.arrive(expires_s=driver.now_s)
-    assert driver.refused[0].reason == "expired_in_queue"
+    assert driver.refused[0].reason == "deadline_unreachable"
     driver.arrive()
     assert len(driver.running) == 1
 

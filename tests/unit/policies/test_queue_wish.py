@@ -135,3 +135,8 @@ def test_a_deadline_ends_the_answer() -> None:
     assert answer_limit_s(QueueWish(deadline_s=60.0), TEAM, 50.0) == 10.0
     assert answer_limit_s(QueueWish(deadline_s=600.0), TEAM, 50.0) == 300.0
     assert answer_limit_s(QueueWish(deadline_s=6.0), TEAM, 50.0) == 0.0
+
+
+def test_a_band_that_the_policy_no_longer_has_stays_the_teams_own() -> None:
+    gone = Team(band="gone")
+    assert queue_terms(QueueWish(band="batch"), gone, BANDS).band == "gone"

@@ -50,7 +50,11 @@ def test_a_whole_file_is_read() -> None:
     assert header.of_architecture("context_length") == 256
     assert header.metadata["x.flag"] is True
     assert header.metadata["x.list"] == (1, 2)
-    assert header.tensors == (Tensor("a", "F32", (32,)), Tensor("b", "F32", (16, 2)))
+    assert header.tensors == (
+        Tensor("token_embd.weight", "F32", (32, 1), 0, 128),
+        Tensor("output_norm.weight", "F32", (32,), 128, 128),
+    )
+    assert (header.alignment_bytes, header.data_start_bytes) == (32, len(SMALL) - 256)
 
 
 def test_version_2_is_read_and_a_file_on_disk(tmp_path: Path) -> None:
@@ -81,6 +85,8 @@ def test_long_arrays_are_walked_but_not_kept() -> None:
         (b"GGUF" + struct.pack(">I", 3) + bytes(64), "big-endian"),
         (b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0) + bytes(64), "tensors"),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60) + bytes(64), "keys"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 5000, 0) + bytes(64), "5000 tensors, more than it can hold"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 5000) + bytes(64), "5000 keys, more than it can hold"),
         (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**62) + bytes(64), "bytes of key"),
         (gguf(LLAMA | {"k": (8, "x" * 10)})[:-40], "truncated inside its header"),
         (gguf({}), "does not name its architecture"),
@@ -89,19 +95,27 @@ def test_long_arrays_are_walked_but_not_kept() -> None:
         (gguf(LLAMA | {"x": (9, (9, []))}), "unsupported type 9"),
         (gguf(LLAMA | {"general.alignment": (4, 3)}), "alignment"),
         (gguf(LLAMA | {"general.alignment": (8, "32")}), "alignment"),
-        (gguf(LLAMA, [("t", (32,), 4, 0)], 4096), "unknown type 4"),
+        (gguf(LLAMA | {"general.alignment": (4, 4)}), "alignment is not a power of two from 8 to 65536"),
+        (gguf(LLAMA | {"general.alignment": (4, 2**17)}), "alignment"),
+        (gguf(LLAMA, [("t", (32,), 4, 0)], 4096), "unknown or retired type 4"),
         (gguf(LLAMA, [("t", (2**40, 2**40), 0, 0)], 4096), "impossible shape"),
         (gguf(LLAMA, [("t", (0,), 0, 0)], 4096), "impossible shape"),
-        (gguf(LLAMA, [("t", (33,), 3, 0)], 4096), "impossible shape"),
+        (gguf(LLAMA, [("t", (), 0, 0)], 4096), "impossible shape"),
+        (gguf(LLAMA, [("t", (33,), 3, 0)], 4096), "not whole blocks of 32"),
         (gguf(LLAMA, [("t", (1, 1, 1, 1, 1), 0, 0)], 4096), "dimensions"),
-        (gguf(LLAMA, [("t", (1,), 0, 1)], 4096), "entry of tensor 't' is broken"),
-        (gguf(LLAMA, [("t", (1,), 0, 0), ("t", (1,), 0, 0)], 4096), "entry of tensor 't' is broken"),
+        (gguf(LLAMA, [("t", (1,), 0, 1)], 4096), "tensor 1 begins at byte 1 of the data, not at a multiple of 32"),
+        (gguf(LLAMA, [("t", (1,), 0, 0), ("t", (1,), 0, 0)], 4096), "tensor 2 has a name that one before it has"),
         (gguf(LLAMA, [("t", (1,), 0, 2**63)], 4096), "truncated"),
-        (gguf(LLAMA, [("t" * 65, (1,), 0, 0)], 4096), "tensor name"),
+        (gguf(LLAMA, [("t" * 64, (1,), 0, 0)], 4096), "tensor name"),
         (model_bytes(llama__block_count=(4, 0)), "block_count"),
         (model_bytes(llama__block_count=(4, 10**9)), "block_count"),
         (model_bytes(llama__block_count=(8, "1")), "block_count"),
+        (model_bytes(llama__block_count=(4, 513)), "block_count"),
         (model_bytes(llama__context_length=(4, 0)), "context_length"),
+        (model_bytes(llama__context_length=(4, 2**24 + 1)), "context_length"),
+        (model_bytes(llama__expert_count=(4, 1025)), "expert_count"),
+        (model_bytes(llama__attention__key_length=(4, 0)), "key_length"),
+        (model_bytes(llama__attention__layer_norm_rms_epsilon=(6, 0.0)), "epsilon"),
         (model_bytes(llama__attention__head_count_kv=(9, (4, [1, 10**6]))), "head_count_kv"),
         (model_bytes(llama__attention__layer_norm_rms_epsilon=(6, math.nan)), "epsilon"),
         (
@@ -112,6 +126,21 @@ def test_long_arrays_are_walked_but_not_kept() -> None:
 )
 def test_every_fault_is_named(data: bytes, words: str) -> None:
     assert words in fault(data)
+
+
+def test_a_list_without_doubles_is_held_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def strings(items: list[str]) -> gguf_header.GgufHeader:
+        data = gguf(LLAMA | {"x": (9, (8, items))})
+        return parse_header(io.BytesIO(data), len(data), distinct=frozenset({"x"}))
+
+    assert strings(["a", "b", "", ""]).metadata["x"] == ("a", "b", "", "")
+    assert strings([str(number) for number in range(2000)]).metadata["x"] == LongArray(8, 2000)
+    monkeypatch.setattr(gguf_header, "MAX_DISTINCT_ITEMS", 2000)
+    with pytest.raises(GgufFault, match="2001 array items, more than the 2000"):
+        strings([str(number) for number in range(2001)])
+    for items in (["a", "b", "a"], [*map(str, range(1999)), "1998"]):
+        with pytest.raises(GgufFault, match="none may stand twice"):
+            strings(items)
 
 
 def test_arrays_beyond_the_window_are_stepped_over() -> None:

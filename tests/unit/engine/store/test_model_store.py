@@ -82,6 +82,8 @@ def test_foreign_and_truncated_files_are_refused_by_name(tmp_path: Path, store: 
         (b"\x7fELF" + bytes(100), "not a GGUF file"),
         (b"lmgg" + bytes(100), "legacy GGML"),
         (model_bytes()[:-10], "truncated"),
+        (model_bytes() + b"x", "1 bytes follow the data of the last tensor"),
+        (model_bytes(llama__attention__head_count=(4, 3)), "3 heads do not divide"),
     ):
         path = tmp_path / "bad.gguf"
         path.write_bytes(data)

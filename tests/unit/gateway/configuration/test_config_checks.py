@@ -15,7 +15,7 @@ from gateway.configuration.settings import (
     StoreSettings,
     UpstreamSettings,
 )
-from policies.policy import Policy, Team
+from policies.policy import Band, Policy, Team
 from policies.tokens.issuer import Entitlement, Issuer
 from tests.tokens import issuer
 
@@ -139,6 +139,15 @@ def test_issuers_fit_the_teams_and_each_other() -> None:
         ("issuers.corp", "names team 'two', which is not under teams"),
     ]
     assert [path for path, _ in issuer_faults(**{"Corp!": issuer()})] == ["issuers.Corp!"]
+
+
+def test_bands_fit_each_other_and_the_teams() -> None:
+    tenths = {str(number): Band(share=0.1) for number in range(10)}
+    teams = {"one": Team(band="0"), "two": Team(band="gone")}
+    [fault] = list(policy_misfits(Policy(teams=teams, bands=tenths)))
+    assert (fault.path, fault.text.startswith("is none of the policy's bands")) == (("teams", "two", "band"), True)
+    [fault] = list(policy_misfits(Policy(teams={}, bands={**tenths, "more": Band(share=0.1)})))
+    assert fault.path == ("bands",)
 
 
 ISSUERS = b"""teams:

@@ -37,6 +37,10 @@ def test_a_sound_policy_has_no_remarks():
         ({"teams": {"t": Team(models=("m",), promise_mode="report")}}, "teams.t.promise_mode"),
         ({"teams": {"t": Team(models=("m",), promise_mode="report", first_token_s=5.0)}}, "teams.t.promise_mode"),
         (
+            {"teams": {"t": Team(models=("m",), max_queued=512), "u": Team(models=("m",))}},
+            "teams.t.max_queued",
+        ),
+        (
             {"teams": {"t": Team(models=("m",), key_limits=KeyLimits(requests_per_minute=None))}},
             "teams.t.key_limits.requests_per_minute",
         ),

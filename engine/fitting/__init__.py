@@ -1,0 +1,1 @@
+"""Fitting models to the machine: what each needs, where its layers go, and why; pure."""

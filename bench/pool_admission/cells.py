@@ -3,7 +3,8 @@
 `in_time` counts every request of a team that was sent, refused ones too: a refusal keeps no promise. `wasted` is the
 slot time of answers that came too late or that nobody waited for, over all slot time. `coverage` is the share of waits
 within the quantile that admission judges by; who was turned away after waiting counts as outside. `bias` is seconds
-predicted over seconds waited, less one, of those who got a slot.
+predicted over seconds waited, less one; who was turned away after waiting counts with what it had waited, as the queue
+learns it: the waits of those alone who got a slot are the shorter ones (`bias_of_served`).
 """
 
 from collections import Counter
@@ -71,7 +72,7 @@ def coverage(waited: Iterable[Story]) -> Figure:
 
 def bias(waited: Iterable[Story]) -> Figure:
     """Predicted over actual, less one."""
-    return shifted(ratio_of_sums([(each.wait_s, each.actual_wait_s) for each in waited if each.actual_wait_s]), -1.0)
+    return shifted(ratio_of_sums([(each.wait_s, each.in_line_s) for each in waited if each.in_line_s]), -1.0)
 
 
 def cell(blocks: list[Block], promises_s: dict[str, float]) -> dict[str, Any]:
@@ -127,6 +128,7 @@ def _predictions(waited: list[Story]) -> dict[str, Any]:
         "coverage": coverage(waited).told(),
         "p90_coverage": share_of([(each.actual_wait_s or 1e9) <= each.p90_s for each in waited]).told(),
         "bias": bias(waited).told(),
+        "bias_of_served": bias(served).told(),
         "mean_predicted_s": mean([each.wait_s for each in served]),
         "mean_actual_s": mean([each.actual_wait_s or 0.0 for each in served]),
         "median_error": quantile([abs(e.wait_s / (e.actual_wait_s or 1) - 1) for e in served], 0.5),

@@ -87,12 +87,14 @@ def _bounds(bounds: list[dict[str, Any]]) -> str:
 
 def _waits(cells: list[dict[str, Any]]) -> str:
     rows = [
-        "| load | waits | predicted, s | actual, s | bias | within the judged quantile | within the 90 % one |",
-        "|---|---|---|---|---|---|---|",
+        "| load | waits | served: predicted, s | actual, s | their bias | bias of all | within the judged quantile "
+        "| within the 90 % one |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     rows += [
         f"| {cell['load']:g} | {every['n']} | {_number(every['mean_predicted_s'])} | "
-        f"{_number(every['mean_actual_s'])} | {percent(every['bias'])} | "
+        f"{_number(every['mean_actual_s'])} | {percent(every['bias_of_served'])} | "
+        f"{percent(every['bias'])} | "
         f"{percent(every['coverage'])} | {percent(every['p90_coverage'])} |"
         for cell in cells
         if cell["queue"] == "corral"

@@ -46,6 +46,12 @@ class Story:
         return None if self.dispatched_s is None else self.dispatched_s - self.arrived_s
 
     @property
+    def in_line_s(self) -> float | None:
+        """From its arrival to its slot, or to its late refusal."""
+        over_s = self.dispatched_s if self.dispatched_s is not None else self.refused_s
+        return None if over_s is None else over_s - self.arrived_s
+
+    @property
     def refused_late(self) -> bool:
         """Whether it was turned away after it had been let in to wait."""
         return self.refused_s is not None and self.waited
@@ -101,7 +107,8 @@ def _note(story: Story, line: Line) -> None:
             story.left_s = line["at_s"]
         case "refuse":
             story.refused_s, story.reason, story.retry_after_s = line["at_s"], line["reason"], line["retry_after_s"]
-            _predicted(story, line)
+            if not story.waited:  # what was said when it came is what is judged
+                _predicted(story, line)
 
 
 def _predicted(story: Story, line: Line) -> None:

@@ -42,17 +42,17 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
 def predictions(outcomes: Iterable[Outcome]) -> dict[str, Prediction]:
     """By name of the group: `all`, each bucket of predicted seconds, each range of positions; none that is empty."""
-    told = [one for one in outcomes if _raw_s(one) > 0 and one.started_s is not None]
+    told = [one for one in outcomes if _told_s(one) > 0 and one.started_s is not None]
     edges = (0.0, *WAIT_BUCKETS_S, float("inf"))
     chosen = {"all": told}
     for low, high in pairwise(edges):
-        chosen[f"predicted {low:g} to {high:g} s"] = [one for one in told if low <= _raw_s(one) < high]
+        chosen[f"predicted {low:g} to {high:g} s"] = [one for one in told if low <= _told_s(one) < high]
     for first, last in POSITIONS:
         chosen[f"position {first} to {last}"] = [one for one in told if first <= _position(one) <= last]
     return {name: _prediction(members) for name, members in chosen.items() if members}
 
 
-def _raw_s(one: Outcome) -> float:
+def _told_s(one: Outcome) -> float:
     return one.forecast.wait_s if one.forecast else 0.0
 
 

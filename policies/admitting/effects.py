@@ -8,11 +8,13 @@ from policies.admitting.ticket import RefusalReason, Ticket
 class Forecast(Struct, frozen=True, kw_only=True):
     """What is known of a wait when a request comes: seconds from its arrival to its slot.
 
-    `wait_s` is the raw prediction (its mean), `likely_s` its calibrated quantile that admission judges by, `p90_s` its
-    calibrated 90 % quantile. `position` is the place among the team's own waiters, 1 first, 0 when it does not wait.
+    `raw_s` is what the model of the queue predicts. By how such predictions turned out follow from it `wait_s`, the
+    mean, which the caller is told; `likely_s`, the quantile that admission judges by; and `p90_s`, the 90 % quantile.
+    `position` is the place among the team's own waiters, 1 first, 0 when it does not wait.
     `prefill_s` is the time from slot to first token. `would_refuse`: a promise that only reports would have refused.
     """
 
+    raw_s: float = 0.0
     wait_s: float = 0.0
     likely_s: float = 0.0
     p90_s: float = 0.0

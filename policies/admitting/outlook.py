@@ -50,15 +50,16 @@ class Outlook:
         place = waiting or Waiting(self.ticket, asked_s=self._booking.asked_s if self._booking else None)
         line = self.account.line_of(self.ticket)
         before, own_s = line.before(place.order) if line else (0, 0.0)
-        wait_s = self._prediction.wait_s(self.price.cost_s, own_s)
+        raw_s = self._prediction.wait_s(self.price.cost_s, own_s)
         if self._booking is None and waiting is None:
-            booked_s = self._booked_s(self._now_s + wait_s)
-            wait_s = self._prediction.wait_s(self.price.cost_s, own_s + booked_s) if booked_s else wait_s
+            booked_s = self._booked_s(self._now_s + raw_s)
+            raw_s = self._prediction.wait_s(self.price.cost_s, own_s + booked_s) if booked_s else raw_s
         quantiles = self.account.quantiles(self.ticket.pool)
         return Forecast(
-            wait_s=wait_s,
-            likely_s=quantiles.likely_s(wait_s),
-            p90_s=quantiles.p90_s(wait_s),
+            raw_s=raw_s,
+            wait_s=quantiles.mean_s(raw_s),
+            likely_s=quantiles.likely_s(raw_s),
+            p90_s=quantiles.p90_s(raw_s),
             prefill_s=self.price.first_token_s,
             position=before + 1,
         )
@@ -68,7 +69,7 @@ class Outlook:
         if not self._known.tuning.refuses_early or not any(target.running for target in self._domain.targets):
             return False
         ticket = self.ticket
-        judged_s = forecast.wait_s if self._booking else forecast.likely_s
+        judged_s = forecast.raw_s if self._booking else forecast.likely_s
         if ticket.expires_s is not None and judged_s > ticket.expires_s - self._now_s:
             return True
         return ticket.promise_s is not None and judged_s + forecast.prefill_s > ticket.promise_s

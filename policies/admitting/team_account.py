@@ -214,9 +214,9 @@ class TeamAccount:
     def learn_wait(self, waiting: Waiting, actual_s: float, quantile: float, now_s: float) -> None:
         """What was predicted for `waiting` has become known, or is known to be longer."""
         forecast = waiting.forecast
-        if forecast.wait_s <= 0:
+        if forecast.raw_s <= 0:
             return
-        self._quantiles.setdefault(waiting.ticket.model, WaitQuantiles()).learn(forecast.wait_s, actual_s, quantile)
+        self._quantiles.setdefault(waiting.ticket.model, WaitQuantiles()).learn(forecast.raw_s, actual_s, quantile)
         self.actual_wait.add(actual_s, now_s)
         self.covered.add(float(actual_s <= forecast.likely_s), now_s)
         self.ratio.add(actual_s / forecast.wait_s, now_s)

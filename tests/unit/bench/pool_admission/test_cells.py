@@ -85,7 +85,7 @@ def test_late_refusals_and_waits() -> None:
     assert len(waited) == 3
     assert [each.refused_late for each in refused([found])] == [False, True]
     assert coverage(waited).value == pytest.approx(1 / 3)  # 1.0 <= 1.2; not 1.0 <= 0.6; the one turned away is outside
-    assert bias(waited).value == pytest.approx(1.2 / 2.0 - 1)
+    assert bias(waited).value == pytest.approx((1.2 + 1.0) / (2.0 + 2.0) - 1)  # so long at least did the last one wait
 
 
 def test_who_still_waits_at_the_end_tells_nothing() -> None:

@@ -106,7 +106,7 @@ def test_demand_is_the_slots_that_recent_requests_would_keep_busy() -> None:
 
 
 def test_waits_are_compared_with_what_was_predicted() -> None:
-    team, told = account(), Waiting(ticket(1), forecast=Forecast(wait_s=2.0, likely_s=3.0))
+    team, told = account(), Waiting(ticket(1), forecast=Forecast(raw_s=2.0, wait_s=2.0, likely_s=3.0))
     before = team.quantiles(POOL).likely_s(2.0)
     team.learn_wait(told, 2.5, 0.7, 0.0)
     assert team.quantiles(POOL).likely_s(2.0) < before

@@ -1,5 +1,6 @@
 """Factors from predicted to actual waits: they find the quantile, whatever the error of the prediction."""
 
+import math
 import random
 
 import pytest
@@ -40,9 +41,35 @@ def test_the_shortest_predictions_teach_nothing() -> None:
     assert factors.likely_s(0.1) == pytest.approx(0.1 * FIRST_FACTOR)
 
 
+@pytest.mark.parametrize("bias", [0.5, 1.0, 3.0])
+def test_what_is_told_of_many_waits_adds_up_to_what_they_took(bias: float) -> None:
+    chance, factors, told_s, waited_s = random.Random(2), WaitQuantiles(), 0.0, 0.0
+    for count in range(3_000):
+        raw_s = chance.uniform(0.05, 6.0)
+        actual_s = raw_s * bias * chance.expovariate(1.0)
+        if count > 500:
+            told_s, waited_s = told_s + factors.mean_s(raw_s), waited_s + actual_s
+        factors.learn(raw_s, actual_s, 0.5)
+    assert told_s / waited_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_one_wait_moves_the_mean_little() -> None:
+    factors = WaitQuantiles()
+    assert factors.mean_s(2.0) == 2.0
+    factors.learn(2.0, 8.0, 0.5)
+    assert factors.mean_s(2.0) == pytest.approx(2.0 * (9.8 + 4.0) / (9.8 + 1.0))
+
+
+def test_a_prediction_without_end_teaches_nothing() -> None:
+    factors = WaitQuantiles()
+    factors.learn(math.inf, 1.0, 0.5)
+    assert factors.mean_s(2.0) == 2.0
+
+
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6))))
 def test_factors_stay_within_their_bounds_and_in_order(waits: list[tuple[float, float]]) -> None:
     factors = WaitQuantiles()
     for predicted_s, actual_s in waits:
         factors.learn(predicted_s, actual_s, 0.7)
         assert 0.29 * predicted_s <= factors.likely_s(predicted_s) <= factors.p90_s(predicted_s) <= 8.01 * predicted_s
+        assert 0.29 * predicted_s <= factors.mean_s(predicted_s) <= 8.01 * predicted_s

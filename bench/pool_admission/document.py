@@ -87,8 +87,7 @@ def _bounds(bounds: list[dict[str, Any]]) -> str:
 
 def _waits(cells: list[dict[str, Any]]) -> str:
     rows = [
-        "| load | waits | served: predicted, s | actual, s | their bias | bias of all | within the judged quantile "
-        "| within the 90 % one |",
+        "| load | waits | served: told, s | waited, s | bias | bias of all | in judged quantile | in 90 % one |",
         "|---|---|---|---|---|---|---|---|",
     ]
     rows += [

@@ -9,8 +9,8 @@ FIGURE = {"value": 0.96, "low": 0.93, "high": 0.98, "n": 210}
 
 def cell(queue: str, load: float) -> dict[str, Any]:
     waits = {
-        "n": 200, "mean_predicted_s": 1.0, "mean_actual_s": None, "bias": FIGURE, "bias_of_served": FIGURE, "coverage": FIGURE,
-        "p90_coverage": FIGURE,
+        "n": 200, "mean_predicted_s": 1.0, "mean_actual_s": None, "bias": FIGURE, "bias_of_served": FIGURE,
+        "coverage": FIGURE, "p90_coverage": FIGURE,
     }  # fmt: skip
     return {
         "queue": queue,

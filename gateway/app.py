@@ -24,7 +24,7 @@ from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Dispatcher, MakeScheduler
 from gateway.engines import open_engines, open_pool
 from gateway.exchange import Exchange
-from gateway.gate import Gate, band_terms
+from gateway.gate import Gate
 from gateway.housekeeping import Housekeeping
 from gateway.http.door import Door
 from gateway.http.listener import Listener
@@ -58,6 +58,7 @@ from gateway.stream_watch import StreamWatch
 from gateway.tokens.token_verifier import TokenVerifier
 from policies.access import ListenerName
 from policies.addresses.networks import Address
+from policies.admitting.bands import band_terms
 from policies.audit_record import Actor, system_record
 from policies.credentials.principal import Principal
 from policies.limiting.guessing import Guessing

@@ -24,7 +24,7 @@ from gateway.routes import RouteTable
 from gateway.running import Running
 from policies.access import ListenerName
 from policies.addresses.networks import Address
-from policies.admitting.ticket import BandTerms, Bounds
+from policies.admitting.ticket import Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call
 from policies.credentials.principal import Principal
@@ -124,8 +124,3 @@ def work_of(prepared: Prepared) -> Work:
     """What step 10 reserves for; an embedding writes no answer."""
     output_tokens = 0 if prepared.call.kind == "embedding" else prepared.max_output_tokens
     return Work(prepared.call.model, prepared.prompt_tokens, output_tokens)
-
-
-def band_terms(policy: Policy) -> tuple[BandTerms, ...]:
-    """The policy's bands as the queue uses them, highest first."""
-    return tuple(BandTerms(name, band.share, band.lends) for name, band in policy.bands.items())

@@ -59,8 +59,7 @@ class Queue:
     """The machine. `handle` takes one event and returns the effects it causes, in order."""
 
     def __init__(self, *, tuning: Tuning | None = None) -> None:
-        self._tuning = tuning = tuning or Tuning()
-        self._known = Knowledge(tuning)
+        self._known = Knowledge(tuning or Tuning())
         self._figures = QueueFigures()
         self._targets: dict[str, Target] = {}
         self._domains: dict[PoolKey, Domain] = {}
@@ -284,7 +283,7 @@ class Queue:
         if (
             ticket.promise_s is None
             or not ticket.enforced
-            or not self._tuning.checks_again
+            or not self._known.tuning.checks_again
             or now_s <= waiting.since_s  # just let in: judged as a newcomer, who may run where nothing runs
         ):
             return False

@@ -14,7 +14,8 @@ from gateway.simulating.outcome import Outcome
 from gateway.simulating.over_time import TeamCourse, courses
 from gateway.simulating.queue_on_terms import QueueOnTerms
 from gateway.simulating.simulator import Simulation
-from gateway.simulating.team_terms import band_terms, under_policy
+from gateway.simulating.team_terms import under_policy
+from policies.admitting.bands import band_terms
 from policies.policy import Policy
 
 SLICES = 60

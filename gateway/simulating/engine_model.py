@@ -81,11 +81,11 @@ def _decode_table(targets: list[TargetView], slots: int, mean_s: float) -> tuple
     known = sorted((decoding, sum(steps) / len(steps)) for decoding, steps in seen.items()) or [
         (slots, mean_s or LLAMA_7B_F16_DECODE_S[-1])
     ]
-    return tuple(accumulate((0.0, *(_between(known, n) for n in range(1, slots + 1))), max))
+    return tuple(accumulate((0.0, *(step_between(known, n) for n in range(1, slots + 1))), max))
 
 
-def _between(known: list[tuple[int, float]], decoding: int) -> float:
-    """Linear between the two occupancies measured around `decoding`; the nearest one's outside all of them."""
+def step_between(known: list[tuple[int, float]], decoding: int) -> float:
+    """Seconds of a step of `decoding` at once: between its neighbours in `known` (in order), else the nearest's."""
     below = max((point for point in known if point[0] <= decoding), default=known[0])
     above = min((point for point in known if point[0] >= decoding), default=known[-1])
     if above[0] <= below[0]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from statistics import quantiles
 
-from gateway.simulating.engine_model import EngineModel
+from gateway.simulating.engine_model import EngineModel, step_between
 from gateway.simulating.logged_traffic import LoggedRequest
 
 CHUNK_TOKENS = 512.0
@@ -106,15 +106,6 @@ def _most_at_once(requests: list[LoggedRequest]) -> int:
     edges += [(each.at_s + max(each.took_s - SETTLING_S, each.queued_s), -1) for each in requests]
     edges.sort()
     return max(1, *accumulate(step for _, step in edges))
-
-
-def step_between(known: list[tuple[int, float]], number: int) -> float:
-    """The step of `number` at once: between its neighbours in `known` (in order), else the nearest one's."""
-    below = max((point for point in known if point[0] <= number), default=known[0])
-    above = min((point for point in known if point[0] >= number), default=known[-1])
-    if above[0] <= below[0]:
-        return below[1]
-    return below[1] + (above[1] - below[1]) * (number - below[0]) / (above[0] - below[0])
 
 
 def _decode_steps(samples: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from msgspec import structs
 
 from gateway.simulating.arrivals import Arrival
-from policies.admitting.ticket import BandTerms
 from policies.policy import Policy, Team
 
 
@@ -23,11 +22,6 @@ def under_policy(arrivals: Iterable[Arrival], policy: Policy, name: str) -> list
     """The same requests on `policy`'s terms; `name` is the policy's, for the fault. Raises UnknownTerms."""
     ranks = {band: rank for rank, band in enumerate(policy.bands)}
     return [_on_terms(each, _team_of(each, policy, name), ranks, name) for each in arrivals]
-
-
-def band_terms(policy: Policy) -> tuple[BandTerms, ...]:
-    """The policy's bands as the queue takes them, highest first."""
-    return tuple(BandTerms(name, band.share, band.lends) for name, band in policy.bands.items())
 
 
 def _team_of(arrival: Arrival, policy: Policy, name: str) -> Team:

@@ -17,10 +17,16 @@ import math
 from collections.abc import Collection, Mapping
 
 from policies.admitting.ticket import BandTerms
+from policies.policy import Policy
 
 NO_BAND = BandTerms("", 0.0)
 ROUNDING = 1e-9
 """What floating point may add to a share of the slots that is a whole number."""
+
+
+def band_terms(policy: Policy) -> tuple[BandTerms, ...]:
+    """The policy's bands as the queue takes them, highest first."""
+    return tuple(BandTerms(name, band.share, band.lends) for name, band in policy.bands.items())
 
 
 class Bands:

@@ -42,7 +42,7 @@ class Prediction:
 
     def wait_s(self, cost_s: float, own_s: float) -> float:
         """Seconds until its slot, behind `own_s` slot-seconds of its own team's work; its own cost is `cost_s`."""
-        first_s = self._first_slot_s
+        first_s = self.first_slot_s
         slots = self._domain.expected_slots(self._now_s)
         if not slots:
             return first_s
@@ -59,14 +59,9 @@ class Prediction:
         """Slot-seconds that the team's share is served, a second."""
         return max(self._domain.expected_slots(self._now_s), 1) * self._free
 
+    @cached_property
     def first_slot_s(self) -> float:
         """Seconds until some slot of the pool comes free, or its first target is loaded."""
-        return self._first_slot_s
-
-    # ---- inside
-
-    @cached_property
-    def _first_slot_s(self) -> float:
         targets = self._domain.of(self._ticket.pool)
         loading = min((each.loads_for_s(self._now_s) for each in targets), default=0.0)
         band = self._ticket.guaranteed_band
@@ -79,6 +74,8 @@ class Prediction:
         if release_rate > 0:
             return 1 / release_rate
         return sum(each.charged_s for each in running) / len(running) ** 2 if running else UNKNOWN_RELEASE_S
+
+    # ---- inside
 
     def _leaves_a_slot(self, running: Running, band: str) -> bool:
         """Whether its slot may be `band`'s next; one that its own band keeps is not."""

@@ -13,9 +13,9 @@ import pytest
 
 from engine.errors import SlotTaken, UpstreamFailed, WorkerDied
 from gateway import dispatcher, queue_turn, read_ahead
-from gateway.gate import band_terms
 from gateway.scheduling import own_queue
 from policies.admission import Queue
+from policies.admitting.bands import band_terms
 from policies.admitting.effects import Dispatch, Effect
 from policies.admitting.events import Arrived, BandsChanged, Began, Ended, Left, QueueEvent, TargetReady, Tick
 from policies.admitting.ticket import BandTerms, Bounds, Served, TargetFacts, Ticket

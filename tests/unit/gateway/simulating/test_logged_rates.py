@@ -3,8 +3,8 @@
 import pytest
 from msgspec import structs
 
-from gateway.simulating.engine_model import EngineModel
-from gateway.simulating.logged_rates import NoRates, TargetLoad, model_from_log, step_between
+from gateway.simulating.engine_model import EngineModel, step_between
+from gateway.simulating.logged_rates import NoRates, TargetLoad, model_from_log
 from gateway.simulating.logged_traffic import LoggedRequest
 from tests.unit.gateway.simulating.logged_pool import logged_by
 

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.simulating.arrivals import Arrival
-from gateway.simulating.team_terms import UnknownTerms, band_terms, under_policy
+from gateway.simulating.team_terms import UnknownTerms, under_policy
+from policies.admitting.bands import band_terms
 from policies.admitting.ticket import BandTerms
 from policies.policy import Band, Policy, Team
 

@@ -22,7 +22,7 @@ def outlook(driver: Driver, asks: Ticket) -> Prediction:
 def wait_s(driver: Driver, asks: Ticket, own_s: float = 0.0) -> float:
     """Without the wait for the first slot."""
     prediction = outlook(driver, asks)
-    return prediction.wait_s(COST_S, own_s) - prediction.first_slot_s()
+    return prediction.wait_s(COST_S, own_s) - prediction.first_slot_s
 
 
 def full(
@@ -40,7 +40,7 @@ def full(
 def test_a_free_slot_is_no_wait_and_an_idle_pool_none_at_all() -> None:
     driver = Driver(facts(slots=2))
     driver.arrive("b")
-    assert outlook(driver, ticket(99)).first_slot_s() == 0.0
+    assert outlook(driver, ticket(99)).first_slot_s == 0.0
 
 
 def test_slots_come_free_by_the_hazards_of_what_runs() -> None:
@@ -49,15 +49,15 @@ def test_slots_come_free_by_the_hazards_of_what_runs() -> None:
         driver.tell(Began(number))
         driver.tell(Grew(number, 100))
     each_per_s = driver.queue._known.lengths.hazard(ticket(1), 100) / 0.05
-    assert outlook(driver, ticket(99)).first_slot_s() == pytest.approx(1 / (4 * each_per_s))
+    assert outlook(driver, ticket(99)).first_slot_s == pytest.approx(1 / (4 * each_per_s))
 
 
 def test_one_that_reads_its_prompt_is_taken_to_end_when_its_cost_is_used_up() -> None:
     driver = full(1)
     driver.now_s += COST_S / 2
-    assert outlook(driver, ticket(99)).first_slot_s() == pytest.approx(COST_S / 2)
+    assert outlook(driver, ticket(99)).first_slot_s == pytest.approx(COST_S / 2)
     driver.now_s += 10 * COST_S
-    assert outlook(driver, ticket(99)).first_slot_s() == pytest.approx(COST_S / 4), "it takes longer than thought"
+    assert outlook(driver, ticket(99)).first_slot_s == pytest.approx(COST_S / 4), "it takes longer than thought"
 
 
 def test_a_slot_that_another_band_keeps_is_no_free_slot_and_comes_free_for_nobody_else() -> None:
@@ -66,10 +66,10 @@ def test_a_slot_that_another_band_keeps_is_no_free_slot_and_comes_free_for_nobod
     for _ in range(3):
         driver.arrive("b", band="low")
     asks = ticket(99, "b", band="low")
-    assert outlook(driver, asks).first_slot_s() == pytest.approx(COST_S / 3)
-    assert outlook(driver, ticket(98, band="high")).first_slot_s() == 0.0
+    assert outlook(driver, asks).first_slot_s == pytest.approx(COST_S / 3)
+    assert outlook(driver, ticket(98, band="high")).first_slot_s == 0.0
     driver.arrive("c", band="high")
-    assert outlook(driver, asks).first_slot_s() == pytest.approx(COST_S / 3), "the fourth slot comes back to its band"
+    assert outlook(driver, asks).first_slot_s == pytest.approx(COST_S / 3), "the fourth slot comes back to its band"
     assert wait_s(driver, asks, own_s=30.0) == pytest.approx(30.0 / (4 * 0.75))
 
 
@@ -77,14 +77,14 @@ def test_a_target_that_loads_is_waited_for() -> None:
     driver = Driver(facts())
     driver.lose(facts())
     prediction = outlook(driver, ticket(99))
-    assert prediction.first_slot_s() == 3.0
+    assert prediction.first_slot_s == 3.0
     assert prediction.wait_s(COST_S, 10.0) == pytest.approx(3.0 + 10.0)
 
 
 def test_where_nothing_is_and_nothing_runs_a_second_is_guessed() -> None:
     driver = Driver(facts(slots=0))
     prediction = outlook(driver, ticket(99))
-    assert prediction.first_slot_s() == UNKNOWN_RELEASE_S
+    assert prediction.first_slot_s == UNKNOWN_RELEASE_S
     assert prediction.wait_s(COST_S, 10.0) == UNKNOWN_RELEASE_S
     assert prediction.service_rate() > 0
 

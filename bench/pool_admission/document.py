@@ -1,20 +1,22 @@
-"""What docs/admission.md says under "Measured on a real pool", between two marks, so that a new run replaces it."""
+"""What docs/admission.md says under "Measured on a real pool", between marks, so that a new run replaces it."""
 
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+MEASURED, RETURNED = "measured", "returned"
+"""The marks of the two sections: what a run of `real_queue` and of `real_returns` writes."""
 FIGURES = "admission-figures"
 
 
-def write(document: Path, section: str) -> None:
-    """Put `section` between the marks of `document`; at its end where there are none yet."""
+def write(document: Path, section: str, mark: str) -> None:
+    """Put `section` between two such marks of `document`; at its end where there are none yet."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     text = document.read_text() if document.exists() else ""
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
     head = f"{before.rstrip()}\n\n" if before.strip() else ""
     tail = f"\n{after.lstrip()}" if after.strip() else ""
-    document.write_text(f"{head}{BEGIN}\n{section.strip()}\n{END}\n{tail}")
+    document.write_text(f"{head}{begin}\n{section.strip()}\n{end}\n{tail}")
 
 
 def section(report: dict[str, Any], machine: dict[str, Any]) -> str:
@@ -26,7 +28,6 @@ def section(report: dict[str, Any], machine: dict[str, Any]) -> str:
             _bounds(report["bounds"]),
             _waits(report["cells"]),
             _third(report["third_team"]),
-            _returns(report["returns"]),
             "\n\n".join(
                 f"![{text}]({FIGURES}/{name}.svg)"
                 for name, text in (
@@ -125,8 +126,10 @@ def _third(third: list[dict[str, Any]]) -> str:
     return head + "\n".join(rows)
 
 
-def _returns(returns: dict[str, Any]) -> str:
+def returns_section(returns: dict[str, Any], machine: dict[str, Any]) -> str:
+    """The text of one run of those that come back."""
     return (
+        f"`make prove P=real_returns` on {machine['cpu']}, {machine['cores']} cores, the pool as above. "
         f"Of callers turned away with a time, {percent(returns['first_try_then'])} were served at their first try "
         f"then, with the official `openai` client and its own retries at loads {', '.join(map(str, returns['loads']))}."
     )

@@ -21,11 +21,8 @@ from bench.pool_admission.blocks import Block, Plan, plans, run
 from bench.pool_admission.capacity import Capacity, measured, moved, pace
 from bench.pool_admission.cells import LEAST_LIGHT, LEAST_WAITS, bias, cell, coverage, in_time, judged_quantile, waits
 from bench.pool_admission.faster_model import MODEL_NAME
-from bench.pool_admission.retries import Tries, first_tries, told
-from bench.pool_admission.retries import run as run_retries
 from bench.pool_admission.site import SLOTS, Pool, Promises, pools
 from bench.pool_admission.statistics import Figure, rounded
-from bench.pool_admission.workload import schedule
 from tests.e2e.serving import REPOSITORY
 
 MODEL_FILE = REPOSITORY / ".corral-cache" / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -38,7 +35,7 @@ PROMPT_LOAD, PROMPT_PROMISE_S = 0.1, 0.5
 """The third team, within the 0.3 that its band is guaranteed: two slots of four where it does not lend them."""
 RELEASES = 7.3
 """Slots that come free within the promise: as many as in the simulation's 10 s (16 slots held for 22 s each)."""
-LIGHT_IN_TIME, WASTED, LATE, COVERAGE, BIAS, RETURNED, RETURNS = 0.95, 0.05, 0.20, 0.08, 0.15, 0.80, 200
+LIGHT_IN_TIME, WASTED, LATE, COVERAGE, BIAS = 0.95, 0.05, 0.20, 0.08, 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +52,6 @@ class Size:
     learn_s: float
     third_s: float
     third_rounds: int
-    returns_s: float
     counts: dict[str, int]
     pace: dict[str, int]
 
@@ -68,7 +64,6 @@ FULL = Size(
     learn_s=45.0,
     third_s=75.0,
     third_rounds=2,
-    returns_s=110.0,
     counts={"light": 80, "flood": 60, "prompt": 60},
     pace={"light": 20, "flood": 10},
 )
@@ -80,7 +75,6 @@ SMALL = Size(
     learn_s=10.0,
     third_s=15.0,
     third_rounds=1,
-    returns_s=20.0,
     counts={"light": 24, "flood": 18, "prompt": 18},
     pace={"light": 10, "flood": 5},
 )
@@ -128,17 +122,6 @@ class Run:
         self._pools["corral"].promise(Promises(self.promises_s))
         return found
 
-    def returns(self) -> list[Tries]:
-        """The flood comes with the official client and comes back when it is told to."""
-        calls: list[Tries] = []
-        for load in (1.2, 2.0):
-            capacity = self._capacity_now()
-            rates = capacity.rates({"light": LIGHT_LOAD, "flood": load - LIGHT_LOAD})
-            due = schedule(rates, self._size.returns_s - 2 * self.promise_s, round(load * 7))
-            calls += asyncio.run(run_retries(self._pools["corral"], due, {"flood"}, self._size.returns_s))
-            print(f"returns, load {load:g}: {rounded(told(calls))}", flush=True)
-        return calls
-
     # ---- inside
 
     def _rounds(self, loads: tuple[float, ...], rounds: Iterable[int]) -> list[Block]:
@@ -153,12 +136,12 @@ class Run:
         return Plan(queue=queue, load=load, round=number, loads=loads, seconds=seconds, warm_up_s=self._size.warm_up_s)
 
     def _block(self, plan: Plan) -> Block:
-        block = run(self._pools[plan.queue], plan, self._capacity_now())
+        block = run(self._pools[plan.queue], plan, self.capacity_now())
         shares = {team: round(in_time([block], team, self.promises_s).value, 2) for team in plan.loads}
         print(f"load {plan.load:g} {plan.queue}: {len(block.answers)} asked, in time {shares}", flush=True)
         return block
 
-    def _capacity_now(self) -> Capacity:
+    def capacity_now(self) -> Capacity:
         self.drift.append(self._pace() / self._first_pace)
         return moved(self.capacity, self.drift[-1])
 
@@ -182,8 +165,8 @@ def prove(size: Size = FULL) -> dict[str, object]:
     ):
         one = Run(found, size)
         one.learn()
-        blocks, third, calls = one.main(), one.third_team(), one.returns()
-    report = _report(one, blocks, third, calls) | {"steal_percent": steal_percent(before, cpu_times())}
+        blocks, third = one.main(), one.third_team()
+    report = _report(one, blocks, third) | {"steal_percent": steal_percent(before, cpu_times())}
     report["small"] = size is SMALL
     report = rounded(report)
     missed = [f"{each['bound']}, {each['where']}: {each['figure']}" for each in report["bounds"] if not each["holds"]]
@@ -197,13 +180,13 @@ def _write(report: dict[str, Any], blocks: list[Block], place: Path) -> None:
     """The plots and the section, and beside what is not for the documents also the figures."""
     place.parent.mkdir(parents=True, exist_ok=True)
     plots.draw(place.parent / document.FIGURES, report["cells"], blocks)
-    document.write(place, document.section(report, machine()))
+    document.write(place, document.section(report, machine()), document.MEASURED)
     if place is ASIDE:
         place.with_name("real_queue.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"written to {place.relative_to(REPOSITORY).parent}", flush=True)
 
 
-def _report(one: Run, blocks: list[Block], third: list[tuple[bool, list[Block]]], calls: list[Tries]) -> dict[str, Any]:
+def _report(one: Run, blocks: list[Block], third: list[tuple[bool, list[Block]]]) -> dict[str, Any]:
     by_cell = {(load, queue): _of(blocks, load, queue) for load in LOADS for queue in ("fifo", "corral")}
     cells = [cell(found, one.promises_s) for found in by_cell.values()]
     return {
@@ -217,12 +200,9 @@ def _report(one: Run, blocks: list[Block], third: list[tuple[bool, list[Block]]]
         "judged_quantile": judged_quantile(),
         "cells": cells,
         "third_team": [{"lends": lends, **cell(found, one.promises_s)} for lends, found in third],
-        "returns": {"loads": [1.2, 2.0], **told(calls)},
         "bounds": [each for load in LOADS for each in _bounds(load, by_cell[load, "corral"], one.promises_s)]
-        + [_third_bound(lends, found, one.promises_s) for lends, found in third]
-        + [_bound("callers given a time, served at their first try then, at least 80 % of 200", "1.2 and 2.0",
-                  first_tries(calls), first_tries(calls).at_least(RETURNED) and first_tries(calls).count >= RETURNS)],
-    }  # fmt: skip
+        + [_thirdbound(lends, found, one.promises_s) for lends, found in third],
+    }
 
 
 def _bounds(load: float, blocks: list[Block], promises_s: dict[str, float]) -> list[dict[str, Any]]:
@@ -232,28 +212,28 @@ def _bounds(load: float, blocks: list[Block], promises_s: dict[str, float]) -> l
     covered, off = coverage(found), bias(found)
     where, quantile = f"{load:g}", judged_quantile()
     return [
-        _bound("light team within its promise, at least 95 %", where, light, light.at_least(LIGHT_IN_TIME)),
-        _bound("wasted slot time, at most 5 %", where, spent, spent.at_most(WASTED)),
-        _bound("late refusals, at most 20 % of refusals", where, late, late.at_most(LATE)),
-        _bound(f"waits within the {quantile:.0%} quantile, ± 8 points", where, covered,
+        bound("light team within its promise, at least 95 %", where, light, light.at_least(LIGHT_IN_TIME)),
+        bound("wasted slot time, at most 5 %", where, spent, spent.at_most(WASTED)),
+        bound("late refusals, at most 20 % of refusals", where, late, late.at_most(LATE)),
+        bound(f"waits within the {quantile:.0%} quantile, ± 8 points", where, covered,
                covered.within(quantile, COVERAGE)),
-        _bound("bias of predicted waits, ± 15 %", where, off, off.within(0.0, BIAS)),
-        _bound("light requests counted, at least 200", where, light, light.count >= LEAST_LIGHT),
-        _bound("positive waits, at least 200", where, covered, covered.count >= LEAST_WAITS),
+        bound("bias of predicted waits, ± 15 %", where, off, off.within(0.0, BIAS)),
+        bound("light requests counted, at least 200", where, light, light.count >= LEAST_LIGHT),
+        bound("positive waits, at least 200", where, covered, covered.count >= LEAST_WAITS),
     ]  # fmt: skip
 
 
-def _third_bound(lends: bool, blocks: list[Block], promises_s: dict[str, float]) -> dict[str, Any]:
+def _thirdbound(lends: bool, blocks: list[Block], promises_s: dict[str, float]) -> dict[str, Any]:
     """Said, not demanded: by how much the promise of half a second holds."""
     figure = in_time(blocks, "prompt", promises_s)
     kept = "lends its slots" if lends else "keeps a slot free"
     said = "yes" if figure.at_least(LIGHT_IN_TIME) else "no"
-    return _bound(
+    return bound(
         f"500 ms in a band that {kept}, 95 %: {said}, by {figure.value - LIGHT_IN_TIME:+.1%}", "1.2", figure, True
     )
 
 
-def _bound(bound: str, where: str, figure: Figure, holds: bool) -> dict[str, Any]:
+def bound(bound: str, where: str, figure: Figure, holds: bool) -> dict[str, Any]:
     return {"bound": bound, "where": where, "figure": figure.told(), "holds": holds}
 
 

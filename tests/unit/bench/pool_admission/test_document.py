@@ -2,23 +2,25 @@
 
 from pathlib import Path
 
-from bench.pool_admission.document import BEGIN, END, percent, write
+from bench.pool_admission.document import percent, write
+
+BEGIN, END = "<!-- one -->", "<!-- /one -->"
 
 
 def test_the_section_is_put_at_the_end_and_then_replaced(tmp_path: Path) -> None:
     document = tmp_path / "admission.md"
     document.write_text("# Admission\n\nText.\n")
-    write(document, "first")
+    write(document, "first", "one")
     assert document.read_text() == f"# Admission\n\nText.\n\n{BEGIN}\nfirst\n{END}\n"
     document.write_text(document.read_text() + "\nMore.\n")
-    write(document, "second")
+    write(document, "second", "one")
     assert document.read_text() == f"# Admission\n\nText.\n\n{BEGIN}\nsecond\n{END}\n\nMore.\n"
-    write(document, "second")
+    write(document, "second", "one")
     assert document.read_text() == f"# Admission\n\nText.\n\n{BEGIN}\nsecond\n{END}\n\nMore.\n"
 
 
 def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
-    write(tmp_path / "admission.md", "only")
+    write(tmp_path / "admission.md", "only", "one")
     assert (tmp_path / "admission.md").read_text() == f"{BEGIN}\nonly\n{END}\n"
 
 

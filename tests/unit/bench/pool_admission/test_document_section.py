@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.pool_admission.document import section
+from bench.pool_admission.document import returns_section, section
 
 FIGURE = {"value": 0.96, "low": 0.93, "high": 0.98, "n": 210}
 
@@ -40,7 +40,6 @@ def test_everything_is_told() -> None:
         "cells": [cell("fifo", 1.2), cell("corral", 1.2)],
         "bounds": [{"bound": "light in time", "where": "1.2", "figure": FIGURE, "holds": False}],
         "third_team": [{"lends": True, **cell("corral", 1.2)}, {"lends": False, **cell("corral", 1.2)}],
-        "returns": {"loads": [1.2, 2.0], "first_try_then": FIGURE},
     }
     text = section(report, {"cpu": "a processor", "cores": 2})
     assert "(full size) on a processor, 2 cores" in text
@@ -50,3 +49,8 @@ def test_everything_is_told() -> None:
     assert "| yes | 96.0 % (93 to 98, n=210) | 0.20 / 0.40 | 200 | 5.0 % |" in text
     assert "at most 180 µs" in text
     assert "![Predicted against actual waits](admission-figures/predicted-and-actual.svg)" in text
+
+
+def test_those_who_come_back_are_told_apart() -> None:
+    text = returns_section({"loads": [1.2, 2.0], "first_try_then": FIGURE}, {"cpu": "a processor", "cores": 2})
+    assert "96.0 % (93 to 98, n=210) were served at their first try" in text

@@ -1,7 +1,7 @@
 # Corral. `make` alone lists what there is; README.md says what the first two cost.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix bench bench-admission prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
+.PHONY: help serve test check fix bench bench-admission bench-engine peers prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
 
 # The first Python that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -17,9 +17,9 @@ endef
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-serve:  ## install what is missing, then serve the small model on https://127.0.0.1:8443
+serve:  ## install what is missing, then serve the small model on https://127.0.0.1:8443; ENGINE=cpu|cuda|rocm|vulkan
 	$(need_python)
-	@$(PYTHON) -m setup.install engine --model
+	@$(PYTHON) -m setup.install engine --model --engine '$(ENGINE)'
 	@exec $(BIN)/python -m setup.serve
 
 test: install-test lint  ## everything CI runs, from a clean checkout
@@ -86,6 +86,12 @@ bench: install-dev  ## tokens per second, time to first token, and what each ste
 bench-admission: install-dev  ## the queue beside five others under simulated load, with every bound; three to five minutes
 	$(BIN)/python -m bench.admission
 
+peers: install-dev  ## llama-server and llama-batched-bench, to be measured beside; about five minutes, once
+	$(BIN)/python -m bench.peers
+
+bench-engine: install-dev  ## the engine beside raw C, llama-server and others (make peers first), at most 25 minutes
+	$(BIN)/python -m bench.engine
+
 prove: install-test  ## every heavy proof in full size, or one: make prove P=NAME
 	$(BIN)/python -m bench.prove $(P)
 
@@ -98,6 +104,7 @@ lock: install-dev  ## the lock files from pyproject.toml; UPGRADE=--upgrade take
 	$(UV_LOCK) --extra engine --extra dev -c lock/engine.txt pyproject.toml -o lock/dev.txt
 	$(UV_LOCK) --no-deps --group model -o lock/model.txt
 	$(UV_LOCK) --group sslyze -o lock/sslyze.txt
+	$(UV_LOCK) --group peers -c lock/dev.txt -o lock/peers.txt
 
 clean:  ## what set-up and the tests made; never the home with its keys and its log
 	rm -rf .venv .corral-cache corral.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -97,6 +97,7 @@ class WorkerSocket:
             threads=THREADS,
             memory_bytes=MEMORY_BYTES,
             timeout_s=2.0,
+            flash_attention=True,
         )
         self._runner = asyncio.Runner()
         self._ready = asyncio.Event()
@@ -122,6 +123,9 @@ class WorkerSocket:
 
     def step_reported(self, _target: str, _report: StepReport) -> None:
         """Not needed here."""
+
+    def target_died(self, target: str, batch: tuple[Prepared, ...], *, alone: bool) -> None:
+        """Not needed here: the streams end with it."""
 
     def run(self, prompts: list[str]) -> Cell:
         return self._runner.run(self._run(prompts))

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from engine.answers.answer_form import PLAIN, AnswerForm
+from engine.pictures import Picture
 from policies.call import Message, Sampling, StopReason, TokenLogprob, Tool
 
 PROTOCOL_VERSION = 1
@@ -19,7 +21,8 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 WorkerRole = Literal["chat", "embedding"]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
-"""Tokens that somebody is charged for: below nothing would give back others' tokens, and sums must stay exact."""
+"""Tokens that somebody is charged for: below nothing would give back others' tokens, and sums must stay exact. All that
+a worker says of itself is bounded so: the queue reckons with it, and nobody vouches for the worker."""
 Fence = Annotated[int, Meta(ge=0, lt=2**53)]
 """The epoch of the gateway that decided for all of them; 0 where a gateway decides alone."""
 
@@ -29,9 +32,10 @@ class Frame(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Hello(Frame, frozen=True, tag=True, kw_only=True):
-    """First frame of a gateway on any connection."""
+    """First frame of a gateway on any connection. Who wants no `Step`s, as the supervisor, says so."""
 
     version: int
+    steps: bool = True
 
 
 # ---- gateway -> worker
@@ -43,6 +47,9 @@ class Start(Frame, frozen=True, tag=True, kw_only=True):
     `id` is the connection's own. `sampling.seed` is always set. `grammar` is GBNF or empty. With a `fence` below the
     highest that the worker has seen, and not 0, it is answered `SlotTaken`: another gateway decides by now. The field
     may be missing, and a worker that does not know it takes the request, so it needs no version of its own.
+    `adapter` is one that `WorkerHello` named, "" the bare model; with any other the request ends with a fault.
+    `images` are the pictures whose runs of negative ids stand in `token_ids`, in their order (`engine.pictures`).
+    A worker that has served another `tenant` answers `SlotTaken`, and makes room for a new process.
     """
 
     id: int
@@ -53,6 +60,9 @@ class Start(Frame, frozen=True, tag=True, kw_only=True):
     top_logprobs: int | None = None
     grammar: str = ""
     fence: Fence = 0
+    adapter: str = ""
+    images: tuple[Picture, ...] = ()
+    tenant: str = ""
 
 
 class Cancel(Frame, frozen=True, tag=True, kw_only=True):
@@ -65,22 +75,31 @@ class AskCounters(Frame, frozen=True, tag=True, kw_only=True):
     """Ask for `Counters`."""
 
 
-WorkerRequest = Hello | Start | Cancel | AskCounters
+class Drain(Frame, frozen=True, tag=True, kw_only=True):
+    """Of the supervisor: take no request any more, and end with status 0 once none runs."""
+
+
+class Farewell(Frame, frozen=True, tag=True, kw_only=True):
+    """Answer to `Leaving`: no `Start` follows on this connection."""
+
+
+WorkerRequest = Hello | Start | Cancel | AskCounters | Drain | Farewell
 
 
 # ---- worker -> gateway
 
 
 class WorkerHello(Frame, frozen=True, tag=True, kw_only=True):
-    """First frame of a worker: what it serves."""
+    """First frame of a worker: what it serves. `adapters` are those it loaded, by the catalogue's names."""
 
     version: int
     model: str
     role: WorkerRole
-    slots: int
-    slot_context_tokens: int
-    threads: int
+    slots: Annotated[int, Meta(ge=1)]
+    slot_context_tokens: Count
+    threads: Count
     pid: int
+    adapters: tuple[str, ...] = ()
 
 
 class Output(Frame, frozen=True, tag=True, kw_only=True):
@@ -122,18 +141,20 @@ class Step(Frame, frozen=True, tag=True, kw_only=True):
 
     outputs: tuple[Output, ...]
     ended: tuple[Ended, ...]
-    step_ns: int
-    decode_rows: int
-    prefill_rows: int
-    cached_tokens: int
-    output_tokens: int
-    busy_slots: int
-    slots: int
+    step_ns: Count
+    decode_rows: Count
+    prefill_rows: Count
+    cached_tokens: Count
+    output_tokens: Count
+    busy_slots: Count
+    slots: Count
 
 
 class Counters(Frame, frozen=True, tag=True, kw_only=True):
     """Totals since the worker's start. `decode_calls` counts `llama_decode`, in which
-    `output_tokens` were sampled; `steps` counts loop steps, `cancelled` freed before their end.
+    `output_tokens` were sampled; `steps` counts loop steps, `cancelled` freed before their end. `adapter_changes`
+    counts steps that ran under another adapter than the one before. `parked` counts requests that gave way to full
+    memory, `recomputed_tokens` the rows that this or a lost prefix cost again, not among `prefill_tokens`.
     """
 
     decode_calls: int
@@ -145,9 +166,16 @@ class Counters(Frame, frozen=True, tag=True, kw_only=True):
     ended: int
     cancelled: int
     busy_slots: int
+    adapter_changes: int = 0
+    parked: int = 0
+    recomputed_tokens: int = 0
 
 
-WorkerAnswer = WorkerHello | Step | SlotTaken | Counters
+class Leaving(Frame, frozen=True, tag=True, kw_only=True):
+    """The worker ends once what it runs is over and everybody has said `Farewell`. Every `Start` is `SlotTaken` now."""
+
+
+WorkerAnswer = WorkerHello | Step | SlotTaken | Counters | Leaving
 
 
 # ---- gateway <-> preparer
@@ -158,6 +186,7 @@ class Prepare(Frame, frozen=True, tag=True, kw_only=True):
 
     `kind` as in Call. `tools` and `think` go to the template. `schema` None with `json_format` True
     means any JSON. `max_output_tokens` 0 means up to the context. `cache_scope` salts block hashes.
+    `images`, as the caller sent them, belong to `prompt`; those of `messages` stand there.
     """
 
     id: int
@@ -175,6 +204,7 @@ class Prepare(Frame, frozen=True, tag=True, kw_only=True):
     truncate: bool = True
     max_output_tokens: int = 0
     cache_scope: str = ""
+    images: tuple[bytes, ...] = ()
 
 
 class Describe(Frame, frozen=True, tag=True, kw_only=True):
@@ -199,7 +229,8 @@ class PreparerHello(Frame, frozen=True, tag=True, kw_only=True):
 class Ready(Frame, frozen=True, tag=True, kw_only=True):
     """Answer to Prepare: ids (int32 LE, one entry a sequence), their count, block hashes, grammar.
 
-    `max_output_tokens` is what the context leaves, at most what was asked.
+    `max_output_tokens` is what the context leaves, at most what was asked; `form` how to read the answer;
+    `images` are what was decoded from the caller's, for `Start`.
     """
 
     id: int
@@ -208,6 +239,8 @@ class Ready(Frame, frozen=True, tag=True, kw_only=True):
     block_hashes: tuple[bytes, ...] = ()
     grammar: str = ""
     max_output_tokens: int = 0
+    form: AnswerForm = PLAIN
+    images: tuple[Picture, ...] = ()
 
 
 class Failed(Frame, frozen=True, tag=True, kw_only=True):
@@ -248,8 +281,9 @@ class FrameReader:
     [Cancel(id=3)]
     """
 
-    def __init__(self, union: Any) -> None:
+    def __init__(self, union: Any, most_bytes: int = MAX_FRAME_BYTES) -> None:
         self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(union)
+        self._most_bytes = most_bytes
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Any]:
@@ -264,8 +298,8 @@ class FrameReader:
         if len(self._buffer) < LENGTH_BYTES:
             return None
         length = int.from_bytes(self._buffer[:LENGTH_BYTES], "little")
-        if length > MAX_FRAME_BYTES:
-            raise FrameError(f"frame of {length} bytes is above {MAX_FRAME_BYTES}")
+        if length > self._most_bytes:
+            raise FrameError(f"frame of {length} bytes is above {self._most_bytes}")
         end = LENGTH_BYTES + length
         if len(self._buffer) < end:
             return None

@@ -7,10 +7,12 @@ sees: one worker, or one upstream.
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from engine.answers.answer_form import PLAIN, AnswerForm
+from engine.pictures import Picture
 from policies.call import Call, CallKind, Event, ModelCard, ModelDescription
 
 
@@ -20,7 +22,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
     `prompt_ids` holds one sequence of token ids for chat and completion, one an input for
     embeddings; empty for an upstream, which then sets `estimated` and gives a guess in
     `prompt_tokens`. `block_hashes` are salted with the call's cache scope, one for each 64-token
-    block, each hash covering all blocks before it. `grammar` is compiled GBNF or empty.
+    block, each hash covering all blocks before it. `grammar` is compiled GBNF or empty, `form` how to read the answer.
+    `images` are what was decoded from the caller's, which `call` no longer holds.
     """
 
     call: Call
@@ -30,6 +33,12 @@ class Prepared(Struct, frozen=True, kw_only=True):
     grammar: str = ""
     max_output_tokens: int
     estimated: bool = False
+    form: AnswerForm = PLAIN
+    images: tuple[Picture, ...] = ()
+
+
+Standby = Literal["", "absent", "loading", "failed"]
+"""How a target that is not ready will be: nothing known, loaded once somebody waits, being loaded, given up on."""
 
 
 class StepReport(Struct, frozen=True, kw_only=True):
@@ -53,6 +62,8 @@ class TargetState(Struct, frozen=True, kw_only=True):
 
     `adapters` are those it can run beside the bare model (""). `slot_weight` is the cores or devices that one slot
     holds, `slot_tokens` what it can remember. `swaps`: it loads models as they are asked for.
+    `standby` and `load_s` tell of one that is not ready how it will be and how long a load takes; `fault` why it
+    failed.
     """
 
     target: str
@@ -64,13 +75,21 @@ class TargetState(Struct, frozen=True, kw_only=True):
     slot_weight: float = 1.0
     slot_tokens: int = 4096
     swaps: bool = False
+    standby: Standby = ""
+    load_s: float = 0.0
+    fault: str = ""
 
 
 class Observer(Protocol):
-    """Where an engine reports to; called on the event loop, must not block."""
+    """Where an engine reports to; called on the event loop, must not block.
+
+    `target_died`: the process behind a target ended unasked while `batch` ran there, of ours; `alone` when there was
+    one and nobody else's. It comes before the streams end and before the target is lost.
+    """
 
     def target_changed(self, state: TargetState) -> None: ...
     def step_reported(self, target: str, report: StepReport) -> None: ...
+    def target_died(self, target: str, batch: tuple[Prepared, ...], *, alone: bool) -> None: ...
 
 
 class Engine(Protocol):
@@ -79,9 +98,12 @@ class Engine(Protocol):
     `run` streams the events of a prepared call on one of this engine's targets; leaving its context
     early cancels the work there. It raises `SlotTaken` before the first event when the target turned
     out to be full, or when `fence`, the epoch of who decided it (0: this gateway alone), is past.
-    `start_up` begins to connect and report to the observer, `close` ends that.
+    `start_up` begins to connect and report to the observer, `close` ends that. `isolates`: each of its processes serves
+    one tenant in its life.
     """
 
+    @property
+    def isolates(self) -> bool: ...
     async def start_up(self, observer: Observer) -> None: ...
     async def close(self) -> None: ...
     def models(self) -> tuple[ModelCard, ...]: ...

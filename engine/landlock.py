@@ -16,11 +16,18 @@ _RULE_PATH_BENEATH = 1
 WRITE_FILE = 1 << 1
 READ_FILE = 1 << 2
 READ_DIR = 1 << 3
-_FILE_RIGHTS = WRITE_FILE | READ_FILE
-_FS_RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
-_ALL_FS_RIGHTS = (1 << 16) - 1  # from ABI 5: ioctl on devices
+DEVICE_IOCTL = 1 << 15
+_FILE_RIGHTS = WRITE_FILE | READ_FILE | DEVICE_IOCTL
+# The newest right of each: 2 moving between folders, 3 truncating, 5 ioctl on devices, 9 connecting to a socket's path.
+_FS_RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1} | dict.fromkeys(
+    range(5, 9), (1 << 16) - 1
+)
+_ALL_FS_RIGHTS = (1 << 17) - 1  # from ABI 9
 _TCP_BIND_AND_CONNECT = 3  # from ABI 4
 _ABSTRACT_SOCKETS_AND_SIGNALS = 3  # from ABI 6
+ALL_THREADS_ABI = 8
+"""From here on a wall binds threads that were started before it as well."""
+_ALL_THREADS_FLAG = 1 << 3  # LANDLOCK_RESTRICT_SELF_TSYNC
 
 
 class _RulesetAttr(ctypes.Structure):
@@ -44,8 +51,9 @@ def kernel_abi() -> int:
 def restrict(grants: Mapping[Path, int]) -> int:
     """Give up every right except `grants` (path -> rights, holding for all beneath it); returns the ABI.
 
-    A path must exist; on anything but a folder the directory right is dropped. Needs no_new_privs.
-    Binds the calling thread and those it starts later. Raises OSError when the kernel refuses.
+    A path must exist; on anything but a folder the directory right is dropped. Needs no_new_privs. Adds to what was
+    given up before. Binds the calling thread and those it starts later, from `ALL_THREADS_ABI` every thread of the
+    process. Raises OSError when the kernel refuses.
     """
     abi = kernel_abi()
     attr = _RulesetAttr(
@@ -57,8 +65,8 @@ def restrict(grants: Mapping[Path, int]) -> int:
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size_bytes), 0)
     try:
         for path, rights in grants.items():
-            _grant(ruleset, path, rights)
-        _call(_RESTRICT_SELF, ruleset, 0)
+            _grant(ruleset, path, rights & attr.fs)
+        _call(_RESTRICT_SELF, ruleset, _ALL_THREADS_FLAG if abi >= ALL_THREADS_ABI else 0)
     finally:
         os.close(ruleset)
     return abi

@@ -21,6 +21,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.expert_placement import expert_pattern
+from engine.kv_memory import KvMemory, remedy
+
 # llama_cpp imports diskcache for a cache Corral never uses. diskcache unpickles what it finds on disk
 # (CVE-2025-69872, no fixed release), so an empty module takes its place, installed or not.
 sys.modules["diskcache"] = ModuleType("diskcache")
@@ -38,6 +41,17 @@ raw: Any = _bindings  # its annotations describe C, not what ctypes takes and gi
 
 _PIECE_BYTES = 256
 _POOLING_UNSPECIFIED = -1
+_KV_TYPES = {
+    "f16": raw.GGML_TYPE_F16,
+    "bf16": 30,  # GGML_TYPE_BF16, which the bindings do not name
+    "q8_0": raw.GGML_TYPE_Q8_0,
+    "q4_0": raw.GGML_TYPE_Q4_0,
+}
+_FLASH_ATTENTION = {
+    None: raw.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    False: raw.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    True: raw.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+}
 _LOG_ERROR = 4  # ggml_log_level; debug 1, info 2, warn 3, continuation 5
 
 TokenIds = NDArray[np.int32]
@@ -174,14 +188,33 @@ class Vocabulary:
         return self.piece(token_id, special=True).decode("utf-8", "replace") if token_id >= 0 else ""
 
 
-class Model:
-    """A loaded GGUF file. `vocab_only` leaves the weights on disk."""
+class _KeptTensors(ctypes.Structure):  # llama_model_tensor_buft_override
+    _fields_ = (("pattern", _text), ("buffer_type", _void))
 
-    def __init__(self, path: Path, *, vocab_only: bool = False) -> None:
+
+def _kept_on_cpu(pattern: str) -> Any:
+    """A list for llama.cpp, ended by an empty entry: tensors whose names fit `pattern` lie in the CPU's memory."""
+    buffer_type = _bind(_short, "ggml_backend_cpu_buffer_type", [], _void)()
+    return (_KeptTensors * 2)(_KeptTensors(pattern.encode(), buffer_type), _KeptTensors())
+
+
+class Model:
+    """A loaded GGUF file. `vocab_only` leaves the weights on disk; `gpu_layers` go to the first GPU, the last first,
+    the output layer counted as one (0 is the CPU alone); the experts of the first `cpu_expert_layers` stay on the CPU.
+    """
+
+    def __init__(
+        self, path: Path, *, vocab_only: bool = False, gpu_layers: int = 0, cpu_expert_layers: int = 0
+    ) -> None:
         _log.first_error = ""
         parameters = raw.llama_model_default_params()
         parameters.vocab_only = vocab_only
-        parameters.n_gpu_layers = 0
+        parameters.n_gpu_layers = gpu_layers
+        parameters.split_mode = raw.LLAMA_SPLIT_MODE_NONE  # one GPU a worker, the one that was planned for
+        parameters.main_gpu = 0 if gpu_layers else -1  # -1: none is opened, which the walls of a CPU worker refuse
+        kept = _kept_on_cpu(expert_pattern(cpu_expert_layers)) if cpu_expert_layers else None
+        if kept is not None:
+            parameters.tensor_buft_overrides = ctypes.addressof(kept)
         self.pointer = raw.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.pointer:
             raise LlamaFault(_log.first_error or "llama.cpp cannot load the file")
@@ -235,28 +268,49 @@ class Model:
             self.pointer = None
 
 
+class Adapter:
+    """A LoRA adapter loaded beside `model`, which frees it. Made before any context of the model: a context counts
+    the nodes of its graph once, and those of an adapter loaded later would not fit (llama.cpp's issue 16555)."""
+
+    def __init__(self, model: Model, path: Path) -> None:
+        _log.first_error = ""
+        self.pointer = raw.llama_adapter_lora_init(model.pointer, os.fsencode(path))
+        if not self.pointer:
+            raise LlamaFault(_log.first_error or "llama.cpp cannot load the adapter")
+
+
 class Context:
-    """The memory and compute state of a model: `cells` tokens shared by `sequences`.
+    """The memory and compute state of a model: the cells of `memory`, shared by `sequences`.
 
     `embeddings` gives a vector for every row instead of logits; pooling is the caller's.
     """
 
     def __init__(
-        self, model: Model, *, cells: int, batch_tokens: int, sequences: int, threads: int, embeddings: bool = False
+        self,
+        model: Model,
+        *,
+        memory: KvMemory,
+        batch_tokens: int,
+        sequences: int,
+        threads: int,
+        embeddings: bool = False,
     ) -> None:
         _log.first_error = ""
         parameters = raw.llama_context_default_params()
-        parameters.n_ctx, parameters.n_seq_max = cells, sequences
+        parameters.n_ctx, parameters.n_seq_max = memory.cells, sequences
         parameters.n_batch = parameters.n_ubatch = batch_tokens
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.kv_unified = True  # partial seq_cp aborts the process otherwise
+        parameters.type_k = parameters.type_v = _KV_TYPES[memory.kv_type]
+        parameters.flash_attn_type = _FLASH_ATTENTION[memory.flash_attention]
         parameters.no_perf = True
         parameters.embeddings = embeddings
         if embeddings:
             parameters.pooling_type = raw.LLAMA_POOLING_TYPE_NONE
         self.pointer = raw.llama_init_from_model(model.pointer, parameters)
         if not self.pointer:
-            raise LlamaFault(_log.first_error or "llama.cpp cannot make a context of this size")
+            why = _log.first_error or f"llama.cpp cannot make a context of {memory.cells} tokens"
+            raise LlamaFault(f"{why}: {remedy(memory)}")
         self._memory = raw.llama_get_memory(self.pointer)  # none for an encoder: nothing to cut or copy
         self._vocabulary_size = model.vocabulary.size
         self._embedding_length = model.embedding_length
@@ -266,6 +320,11 @@ class Context:
     def is_causal(self) -> bool:
         """Whether a token sees only what stands before it, so that a sequence may come in chunks."""
         return bool(self._memory) and bool(raw.llama_get_causal_attn(self.pointer))
+
+    @property
+    def state_bytes(self) -> int:
+        """What everything in its memory takes, with keys and values of the cells in use."""
+        return int(raw.llama_state_get_size(self.pointer))
 
     def decode(self, batch: Any) -> int:
         """Run one batch with the GIL released: 0 done, 1 no room, 2 aborted, negative a fault."""
@@ -288,6 +347,14 @@ class Context:
         """Let `target` share positions 0 up to `end` of `source`."""
         if self._memory:
             _seq_cp(self._memory, source, target, 0, end)
+
+    def use_adapter(self, adapter: Adapter | None) -> None:
+        """Let every decode to come run under `adapter` at its full effect, or under none."""
+        pointers = [adapter.pointer] if adapter else []
+        array = (raw.llama_adapter_lora_p_ctypes * len(pointers))(*pointers)
+        scales = (_float * len(pointers))(*(1.0 for _ in pointers))
+        if raw.llama_set_adapters_lora(self.pointer, array, len(pointers), scales) != 0:
+            raise LlamaFault("llama.cpp cannot set the adapter")
 
     def set_abort(self, should_abort: Callable[[], bool] | None) -> None:
         """Ask `should_abort` between graph nodes of every decode to come; None asks no more."""
@@ -429,3 +496,13 @@ def point_batch(batch: Any, arrays: dict[str, int]) -> None:
     for name, address in arrays.items():
         setattr(batch, name, ctypes.cast(address, types[name]))
     batch.embd = None
+
+
+def library() -> ctypes.CDLL:
+    """The library itself, for what `engine.build_report` asks of it and no worker does."""
+    return _long
+
+
+def system_info() -> str:
+    """llama.cpp's own line about what its code was compiled with."""
+    return bytes(raw.llama_print_system_info()).decode("utf-8", "replace")

@@ -1,8 +1,11 @@
-"""The own pool as an `Engine`: one link to each worker and preparer of the plan."""
+"""The own pool as an `Engine`: one link to each worker and preparer of the plan, and one to the loader.
+
+The loader (the supervisor's) loads what is waited for; this side only says what that is.
+"""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
@@ -11,10 +14,13 @@ from engine.errors import ModelNotReady, WorkerDied
 from engine.frames import Counters
 from engine.interface import Observer, Prepared
 from engine.links.call_frames import with_system
+from engine.links.loader_link import LoaderLink
+from engine.links.picture_budget import PictureBudget
 from engine.links.preparer_link import PreparerLink
 from engine.links.worker_link import WorkerLink
 from engine.plan import Plan
-from policies.call import Call, Event, ModelCard, ModelDescription
+from engine.residency import Group, Residence
+from policies.call import Call, CallKind, Event, ModelCard, ModelDescription
 
 COUNTERS_TIMEOUT_S = 1.0  # a worker answers between steps; one that is in a long step is left out this time
 
@@ -25,13 +31,21 @@ def _draw_seed() -> int:
 
 
 class Pool:
-    """`Engine` over the processes of `plan`. `draw_seed` gives the seed of a call that names none."""
+    """`Engine` over the processes of `plan`. `draw_seed` gives the seed of a call that names none.
 
-    def __init__(self, plan: Plan, draw_seed: Callable[[], int] = _draw_seed) -> None:
+    `loader_socket` is where the loader listens; without one every worker is taken to be loaded for good.
+    """
+
+    isolates = True
+
+    def __init__(self, plan: Plan, draw_seed: Callable[[], int] = _draw_seed, loader_socket: str = "") -> None:
         self._plan = plan
         self._draw_seed = draw_seed
+        self._pictures = PictureBudget()
         self._workers: dict[str, WorkerLink] = {}
         self._preparers: dict[str, PreparerLink] = {}
+        self._loader = LoaderLink(loader_socket, self._stand) if loader_socket else None
+        self._residences: tuple[Residence, ...] = ()
 
     async def start_up(self, observer: Observer) -> None:
         """Begin to connect to every process; each worker is announced when it has loaded."""
@@ -44,9 +58,13 @@ class Pool:
                 worker.introduce()
         for link in self._links():
             link.open()
+        if self._loader is not None:
+            self._loader.open()
 
     async def close(self) -> None:
         """End all connections; what still runs ends with WorkerDied."""
+        if self._loader is not None:
+            await self._loader.close()
         await asyncio.gather(*(link.close() for link in self._links()))
 
     def models(self) -> tuple[ModelCard, ...]:
@@ -55,12 +73,14 @@ class Pool:
 
     async def describe(self, model: str) -> ModelDescription:
         """What `/api/show` tells beyond the card. Raises EngineError."""
-        return await self._preparer(model).describe()
+        return await self._preparer(self._base(model)).describe()
 
     async def prepare(self, call: Call) -> Prepared:
         """`call` as token ids. Raises EngineError."""
-        system = next((card.system for card in self._plan.cards if card.name == call.model), "")
-        return await self._preparer(call.model).prepare(with_system(call, system))
+        system = next((card.system for card in self._plan.cards if card.name == (call.adapter or call.model)), "")
+        prepared = await self._preparer(call.model).prepare(with_system(call, system))
+        self._pictures.admit(prepared.images, call.cache_scope)
+        return prepared
 
     def run(self, target: str, prepared: Prepared, fence: int = 0) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Stream `prepared` from the worker `target`. Raises EngineError, SlotTaken before the first event."""
@@ -73,22 +93,54 @@ class Pool:
         answers = await asyncio.gather(*map(_counters, workers))
         return {worker.target: answer for worker, answer in zip(workers, answers, strict=True) if answer is not None}
 
+    # ---- loading
+
+    def want(self, waited_for: Iterable[tuple[str, CallKind]]) -> None:
+        """All that requests wait for now, model and kind of call; models of others are left out."""
+        if self._loader is not None:
+            own = {process.model for process in self._plan.processes}
+            self._loader.want(frozenset(_group(model, kind) for model, kind in waited_for if model in own))
+
+    def keep(self, model: str, seconds: float) -> None:
+        """A hint of a caller who may give it: how long from now the model shall stay loaded, 0 not at all."""
+        if self._loader is not None:
+            self._loader.keep(self._base(model), seconds)
+
+    def residences(self) -> tuple[Residence, ...]:
+        """How it is with every worker, as the loader said last; empty when it has said nothing."""
+        return self._residences
+
     # ---- inside
+
+    def _stand(self, residences: tuple[Residence, ...]) -> None:
+        self._residences = residences
+        known = {each.name: each for each in residences}
+        for worker in self._workers.values():
+            worker.stand(known.get(worker.plan.name))
 
     def _links(self) -> list[WorkerLink | PreparerLink]:
         return [*self._preparers.values(), *self._workers.values()]
 
     def _card(self, card: ModelCard) -> ModelCard:
-        preparer = self._preparers.get(card.name)
+        preparer = self._preparers.get(card.parent or card.name)
         if preparer is None or preparer.capabilities is None:
             return card
-        return msgspec.structs.replace(card, capabilities=preparer.capabilities)
+        able = tuple(each for each in preparer.capabilities if not (card.parent and each == "embedding"))
+        return msgspec.structs.replace(card, capabilities=able)
+
+    def _base(self, name: str) -> str:
+        """The model whose processes serve this name: an adapter's is its base."""
+        return next((card.parent for card in self._plan.cards if card.name == name and card.parent), name)
 
     def _preparer(self, model: str) -> PreparerLink:
         try:
             return self._preparers[model]
         except KeyError:
             raise ModelNotReady("model_not_in_plan") from None
+
+
+def _group(model: str, kind: CallKind) -> Group:
+    return model, "embedding" if kind == "embedding" else "chat"
 
 
 @asynccontextmanager

@@ -1,14 +1,16 @@
-"""Main of a preparer process: the vocabulary of one model, behind the first wall.
+"""Main of a preparer process: the vocabulary of one model, behind two walls.
 
     python -m engine.preparer --model-file PATH --model NAME --context-tokens N --timeout-s S
-        --memory-bytes N --listen-fd FD
+        --memory-bytes N --listen-fd FD [--projector PATH]
 
 Order, and why:
  (1) arguments
  (2) die with the supervisor, so that no preparer outlives it unseen
  (3) the first wall, before numpy and llama.cpp are imported and before the model file is opened
- (4) the header by our own reader, then the vocabulary, then the chat template
- (5) serve on the listening socket that was handed down, until SIGTERM
+ (4) the structural check of the file by our own reader, then the vocabulary, then the chat template; with a
+     projector its check, and one image of each kind decoded
+ (5) the second wall, once everything that serving needs is loaded and imported
+ (6) serve on the listening socket that was handed down, until SIGTERM
 
 Exit status: 0 after SIGTERM, 2 for wrong arguments, 3 when the model cannot be prepared (one line on stderr).
 A question that hangs in C code ends the process by SIGPROF (engine.preparing.time_limit).
@@ -26,11 +28,22 @@ from typing import TYPE_CHECKING
 
 from engine.errors import PrepareFailed
 from engine.frames import PROTOCOL_VERSION, PreparerHello
+from engine.model_check import check_model_file
 from engine.own_stderr import mute_libraries
-from engine.process_start import CANNOT_LOAD, LoadFailed, die_with_supervisor, raise_wall
+from engine.process_start import (
+    CANNOT_LOAD,
+    LoadFailed,
+    add_sandbox_argument,
+    die_with_supervisor,
+    raise_second_wall,
+    raise_wall,
+)
+from engine.serving_imports import import_for_preparer
+from engine.syscall_allowlist import PREPARING
 
 if TYPE_CHECKING:
     from engine.llama import Vocabulary
+    from engine.preparing.picture_marks import Sight
     from engine.preparing.preparer_service import Preparer
     from engine.preparing.prompt import Words
     from engine.store.gguf_header import GgufHeader
@@ -44,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         raise_wall(options, "preparer")
         preparer, hello = _load(options)
+        _serve(options, preparer, hello, stop)
     except LoadFailed as fault:
         sys.stderr.write(f"preparer: cannot load {options.model}: {fault}\n")
         return CANNOT_LOAD
-    _serve(options, preparer, hello, stop)
     return 0
 
 
@@ -60,6 +73,8 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--timeout-s", type=float, required=True)
     parser.add_argument("--memory-bytes", type=int, required=True)
     parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--projector", type=Path)
+    add_sandbox_argument(parser)
     return parser.parse_args(arguments)
 
 
@@ -79,21 +94,20 @@ def _stop_on_sigterm() -> socket.socket:
 def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
     # Behind the wall, see (3).
     from engine.llama import LlamaFault, load_vocabulary  # noqa: PLC0415
-    from engine.store.gguf_header import GgufFault, read_header  # noqa: PLC0415
     from engine.store.model_details import capabilities_of  # noqa: PLC0415
 
     try:
-        header = read_header(options.model_file)
+        header = check_model_file(options.model_file)
         vocabulary = load_vocabulary(options.model_file)
-    except (GgufFault, LlamaFault) as fault:
+    except LlamaFault as fault:
         raise LoadFailed(str(fault)) from None
     except (OSError, MemoryError) as fault:
-        raise LoadFailed(f"the file cannot be read ({fault or 'memory'})") from None
+        raise LoadFailed(f"the file cannot be read ({str(fault) or 'memory'})") from None
     hello = PreparerHello(
         version=PROTOCOL_VERSION,
         model=options.model,
         context_tokens=options.context_tokens,
-        capabilities=capabilities_of(header),
+        capabilities=capabilities_of(header) + (("vision",) if options.projector else ()),
         pid=os.getpid(),
     )
     return _preparer(options, header, vocabulary), hello
@@ -101,6 +115,7 @@ def _load(options: argparse.Namespace) -> tuple["Preparer", PreparerHello]:
 
 def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vocabulary") -> "Preparer":
     """The parts of one model joined."""
+    from engine.answers.answer_form import form_of  # noqa: PLC0415
     from engine.llama import check_grammar, schema_to_gbnf  # noqa: PLC0415
     from engine.preparing.preparer_service import Preparer  # noqa: PLC0415
     from engine.preparing.prompt import PromptMaker  # noqa: PLC0415
@@ -119,6 +134,8 @@ def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vo
         words=words_of(vocabulary, source),
         template=template,
         context_tokens=options.context_tokens,
+        form=form_of(source),
+        sight=_sight(options.projector, header) if options.projector else None,
     )
     return Preparer(
         maker,
@@ -128,6 +145,19 @@ def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vo
         info=shown_info(header),
         template=source,
     )
+
+
+def _sight(projector: Path, base: "GgufHeader") -> "Sight":
+    """What a prompt needs to know of the projector, whose weights are the worker's, and the decoder of images, every
+    part of it loaded: behind the second wall no file is opened any more. Raises LoadFailed.
+    """
+    from engine.preparing.image_decoder import decode_images, warm_up  # noqa: PLC0415
+    from engine.preparing.picture_marks import Sight  # noqa: PLC0415
+    from engine.store.projector_check import projector_of, read_projector  # noqa: PLC0415
+
+    header = check_model_file(projector, read=lambda path: read_projector(path, base))
+    warm_up()
+    return Sight(projector_of(header), decode_images)
 
 
 def words_of(vocabulary: "Vocabulary", template: str) -> "Words":
@@ -166,11 +196,15 @@ def _pieces(vocabulary: "Vocabulary") -> Iterator[tuple[str, bool]]:
 
 
 def _serve(options: argparse.Namespace, preparer: "Preparer", hello: PreparerHello, stop: socket.socket) -> None:
-    from engine.preparing.preparer_service import PreparerService  # noqa: PLC0415
+    from engine.preparing.preparer_service import MAX_CONNECTIONS, PreparerService  # noqa: PLC0415
 
     mute_libraries()
     listener = socket.socket(fileno=options.listen_fd)
-    PreparerService(listener, preparer.answer, hello, stop).run()
+    service = PreparerService(listener, preparer.answer, hello, stop)
+    import_for_preparer()
+    # One more than it keeps: what comes beyond that is accepted and closed.
+    raise_second_wall(options, "preparer", connections=MAX_CONNECTIONS + 1, calls=PREPARING)
+    service.run()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The system calls that a process with a model in it never needs, refused by the kernel (seccomp).
+"""The system calls that a process with a model in it never needs, refused by the kernel (seccomp, first wall).
 
-A deny list, since loading a model and importing its libraries need many calls; what is named here is what turns a
-hijacked parser into an intruder: reaching the network, starting programs, touching other processes,
-changing files' owners, or the kernel's larger and younger interfaces. Refused calls answer EPERM;
+A deny list (the second wall's is an allow list), since loading a model and importing its libraries need many calls;
+what is named here is what turns a hijacked parser into an intruder: reaching the network, starting programs, touching
+other processes, changing files' owners, or the kernel's larger and younger interfaces. Refused calls answer EPERM;
 `clone3` answers ENOSYS, so that libc falls back to `clone`, whose flags a filter can read.
 """
 
@@ -29,8 +29,9 @@ OTHER_PROCESSES = (
     "migrate_pages",
     "move_pages",
 )
-# Landlock below ABI 9 has no right for these: they change a file without opening it.
+# Landlock has no right for these, or has one only from ABI 3 (truncate): they change a file without opening it.
 FILE_METADATA = (
+    "truncate",
     "chmod",
     "fchmod",
     "fchmodat",

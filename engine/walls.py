@@ -1,4 +1,4 @@
-"""The first wall: what a process gives up before it opens a model file.
+"""The first wall: what a process gives up before it opens a model file. The second is `engine.second_wall`.
 
 Parsing a stranger's file is the dangerous part, so the wall stands before the file is opened, and before
 numpy or llama.cpp are imported: landlock below ABI 8 binds only the calling thread and those it starts
@@ -26,6 +26,7 @@ from types import ModuleType
 
 import policies.call  # its folder must be found before the project's root can no longer be listed
 from engine import landlock
+from engine.device_profile import CPU, DeviceProfile
 from engine.syscall_filter import filter_library, load_filter
 
 LIBRARY_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
@@ -49,22 +50,23 @@ class WallReport:
     missing: tuple[str, ...] = ()
 
 
-def first_wall(*, read_files: Sequence[Path], memory_bytes: int) -> WallReport:
+def first_wall(*, read_files: Sequence[Path], memory_bytes: int, profile: DeviceProfile = CPU) -> WallReport:
     """Raise the wall around this process; it cannot be taken down again.
 
-    `read_files` stay readable (files or folders), `memory_bytes` bounds private memory. Raises OSError
-    when one of `read_files` does not exist. Call from the only thread.
+    `read_files` stay readable (files or folders), `memory_bytes` bounds private memory, `profile` names what the
+    backend needs beside the processor. Raises OSError when one of `read_files` does not exist. Call from the only
+    thread.
     """
     missing: list[str] = []
-    grants = _grants(read_files)
+    grants = {**_grants(read_files), **_read_grants(profile), **device_grants(profile)}
     seccomp = _find_seccomp(missing)
     threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads > 1:
         missing.append(f"landlock in {threads - 1} threads that were started before")
     no_new_privs = _no_new_privs(missing)
-    abi = _landlock(grants, missing)
-    _limit(resource.RLIMIT_DATA, memory_bytes)
-    _limit(resource.RLIMIT_CORE, 0)
+    abi = raise_landlock(grants, missing)
+    limit_to(resource.RLIMIT_DATA, memory_bytes)
+    limit_to(resource.RLIMIT_CORE, 0)
     return WallReport(
         no_new_privs=no_new_privs,
         landlock_abi=abi,
@@ -104,7 +106,25 @@ def _no_new_privs(missing: list[str]) -> bool:
     return False
 
 
-def _landlock(grants: dict[Path, int], missing: list[str]) -> int:
+def device_grants(profile: DeviceProfile) -> dict[Path, int]:
+    """Landlock's rights on the device nodes of `profile` that this machine has."""
+    rights = landlock.READ_FILE | landlock.WRITE_FILE | landlock.DEVICE_IOCTL
+    return {node: rights for pattern in profile.device_nodes for node in _matching(pattern)}
+
+
+def _read_grants(profile: DeviceProfile) -> dict[Path, int]:
+    """What `profile` reads, and names in its nodes' folders, where the second wall has to find the nodes again."""
+    folders = {Path(pattern).parent: landlock.READ_DIR for pattern in profile.device_nodes}
+    paths = {path: _READ for pattern in profile.read_paths for path in _matching(pattern)}
+    return {folder: right for folder, right in folders.items() if folder.exists()} | paths
+
+
+def _matching(pattern: str) -> list[Path]:
+    return sorted(Path("/").glob(pattern.removeprefix("/")))
+
+
+def raise_landlock(grants: dict[Path, int], missing: list[str]) -> int:
+    """Give up all but `grants`; the ABI, or 0 with the reason added to `missing`."""
     if landlock.kernel_abi() == 0:
         missing.append("landlock (this kernel has none, or it is off)")
         return 0
@@ -115,7 +135,7 @@ def _landlock(grants: dict[Path, int], missing: list[str]) -> int:
         return 0
 
 
-def _limit(which: int, value: int) -> None:
+def limit_to(which: int, value: int) -> None:
     """Set both limits to `value`, or to the hard limit where that is lower already."""
     hard = resource.getrlimit(which)[1]
     bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -1,17 +1,22 @@
-"""Main of a worker process: one model, one role, S slots, behind the first wall.
+"""Main of a worker process: one model, one role, S slots, behind two walls.
 
     python -m engine.worker --model-file PATH --model NAME --role chat|embedding --slots N
-        --context-tokens N --batch-tokens N --threads N --memory-bytes N --listen-fd FD
+        --context-tokens N --batch-tokens N --threads N --memory-bytes N --listen-fd FD [--adapter NAME=FILE ...]
+        [--projector FILE] [--kv-type TYPE] [--flash-attention auto|on|off] [--kv-cells N] [--gpu-layers N]
+        [--cpu-expert-layers N]
 
 Order, and why:
  (1) arguments
  (2) die with the supervisor, so that no worker outlives it unseen
  (3) the first wall, before numpy and llama.cpp are imported (their threads would stay outside of it) and before the
-     model file is opened (the parse is the dangerous part)
- (4) imports, load, one warm-up batch: compute threads exist, the weights give finite numbers
- (5) serve on the listening socket that was handed down, until SIGTERM
+     model file is opened (the parse is the dangerous part); behind it the structural check of the file
+ (4) imports, load, one warm-up batch: compute threads exist, the weights give finite numbers; an adapter that does
+     not load, or gives none, is left out and named on stderr; a projector looks at one picture
+ (5) the second wall, once everything that serving needs is loaded and imported
+ (6) serve on the listening socket that was handed down, until SIGTERM
 
-Exit status: 0 after SIGTERM, 2 for wrong arguments, 3 when the model cannot be loaded (one line on stderr).
+Exit status: 0 after SIGTERM, 2 for wrong arguments, 3 when the model cannot be loaded, 4 when serving it needs more
+than the memory cap (one line on stderr).
 """
 
 import argparse
@@ -24,12 +29,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.death import OUT_OF_MEMORY
 from engine.frames import PROTOCOL_VERSION, WorkerHello
+from engine.kv_memory import KV_TYPES, KvMemory
+from engine.model_check import check_model_file
+from engine.model_options import ModelOptions
 from engine.own_stderr import mute_libraries
-from engine.process_start import CANNOT_LOAD, LoadFailed, die_with_supervisor, raise_wall
+from engine.process_start import (
+    CANNOT_LOAD,
+    LoadFailed,
+    add_sandbox_argument,
+    die_with_supervisor,
+    raise_second_wall,
+    raise_wall,
+)
+from engine.serving_imports import import_for_worker
+from engine.store.projector_check import read_projector
+from engine.syscall_allowlist import SERVING
 
 if TYPE_CHECKING:
+    from engine.batching.llama_backend import LlamaBackend
+    from engine.batching.llama_eyes import LlamaEyes
     from engine.batching.step_result import Loop
+
+FLASH_ATTENTION = {"auto": None, "on": True, "off": False}  # auto: llama.cpp chooses
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,13 +62,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop, wake = socket.socketpair()
     try:
         raise_wall(options, "worker")
+        header = check_model_file(options.model_file)
+        if options.projector:
+            check_model_file(options.projector, read=lambda path: read_projector(path, header))
         loop, context_tokens = _load(options)
+        mute_libraries()
+        _stop_on_sigterm(wake)
+        _serve(options, loop, context_tokens, stop)
     except LoadFailed as fault:
         sys.stderr.write(f"worker: cannot load {options.model}: {fault}\n")
         return CANNOT_LOAD
-    mute_libraries()
-    _stop_on_sigterm(wake)
-    _serve(options, loop, context_tokens, stop)
+    except MemoryError:
+        cap = f"the {options.memory_bytes} bytes of its memory cap"
+        sys.stderr.write(f"worker: {options.model} needs more than {cap}\n")
+        return OUT_OF_MEMORY
     return 0
 
 
@@ -58,6 +88,14 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("--slots", "--context-tokens", "--batch-tokens", "--threads", "--memory-bytes"):
         parser.add_argument(name, type=_positive, required=True)
     parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--adapter", type=_named_file, action="append", default=[])
+    parser.add_argument("--projector", type=Path)
+    parser.add_argument("--kv-type", choices=KV_TYPES, default="f16")
+    parser.add_argument("--flash-attention", choices=tuple(FLASH_ATTENTION), default="auto")
+    parser.add_argument("--kv-cells", type=_not_negative, default=0)
+    parser.add_argument("--gpu-layers", type=_not_negative, default=0)
+    parser.add_argument("--cpu-expert-layers", type=_not_negative, default=0)
+    add_sandbox_argument(parser)
     return parser.parse_args(arguments)
 
 
@@ -66,6 +104,26 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def kv_memory(options: argparse.Namespace) -> KvMemory:
+    """What the command line says of the context memory."""
+    flash_attention = FLASH_ATTENTION[options.flash_attention]
+    return KvMemory(cells=options.kv_cells, kv_type=options.kv_type, flash_attention=flash_attention)
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")  # no name of a model holds one
+    if not (name and equals and file):
+        raise argparse.ArgumentTypeError("must be NAME=FILE")
+    return name, Path(file)
 
 
 def _stop_on_sigterm(wake: socket.socket) -> None:
@@ -91,7 +149,8 @@ def _load(options: argparse.Namespace) -> tuple["Loop", int]:
 
 
 def _load_chat(options: argparse.Namespace) -> tuple["Loop", int]:
-    from engine.batching.batching import Batching  # noqa: PLC0415 - behind the wall, see (3)
+    from engine.batching.adapter_groups import AdapterGroups  # noqa: PLC0415 - behind the wall, see (3)
+    from engine.batching.batching import Batching  # noqa: PLC0415
     from engine.batching.llama_backend import LlamaBackend  # noqa: PLC0415
 
     backend = LlamaBackend(
@@ -100,16 +159,37 @@ def _load_chat(options: argparse.Namespace) -> tuple["Loop", int]:
         context_tokens=options.context_tokens,
         batch_tokens=options.batch_tokens,
         threads=options.threads,
+        options=ModelOptions(
+            adapters=dict(options.adapter),
+            kv=kv_memory(options),
+            gpu_layers=options.gpu_layers,
+            cpu_expert_layers=options.cpu_expert_layers,
+        ),
     )
     backend.warm_up()
+    for name, why in backend.adapters.faults.items():
+        sys.stderr.write(f"worker: {options.model}: cannot load its adapter {name}: {why}\n")
     loop = Batching(
         backend,
         slots=options.slots,
         context_tokens=backend.context_tokens,
         batch_tokens=options.batch_tokens,
         clock=time.monotonic_ns,
+        adapters=AdapterGroups(backend.adapters.names, backend.use_adapter),
     )
+    if options.projector:
+        loop.see_with(_open_eyes(options, backend))
     return loop, backend.context_tokens
+
+
+def _open_eyes(options: argparse.Namespace, backend: "LlamaBackend") -> "LlamaEyes":
+    """The projector, loaded and warm. Raises LlamaFault."""
+    from engine.batching.llama_eyes import LlamaEyes  # noqa: PLC0415 - behind the wall, see (3)
+
+    model, context = backend.lend()
+    eyes = LlamaEyes(options.projector, model, context, batch_tokens=options.batch_tokens, threads=options.threads)
+    eyes.warm_up()
+    return eyes
 
 
 def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
@@ -134,7 +214,10 @@ def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
 
 
 def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop: socket.socket) -> None:
-    from engine.batching.worker_service import WorkerService  # noqa: PLC0415 - behind the wall, see (3)
+    from engine.batching.worker_service import (  # noqa: PLC0415 - behind the wall, see (3)
+        MAX_CONNECTIONS,
+        WorkerService,
+    )
 
     hello = WorkerHello(
         version=PROTOCOL_VERSION,
@@ -144,9 +227,13 @@ def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop:
         slot_context_tokens=context_tokens,
         threads=options.threads,
         pid=os.getpid(),
+        adapters=loop.adapters,
     )
     with socket.socket(fileno=options.listen_fd) as listener:
-        WorkerService(listener, loop, hello, stop).run()
+        service = WorkerService(listener, loop, hello, stop)
+        import_for_worker()
+        raise_second_wall(options, "worker", connections=MAX_CONNECTIONS, calls=SERVING)
+        service.run()
 
 
 if __name__ == "__main__":

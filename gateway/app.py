@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from engine.interface import TargetState
+from engine.residency import Residence
 from gateway.admin.admin_socket import AdminSocket
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
@@ -25,6 +26,7 @@ from gateway.dispatcher import Dispatcher, MakeScheduler
 from gateway.engines import open_engines, open_pool
 from gateway.exchange import Exchange
 from gateway.gate import Gate
+from gateway.homes.run_folder import PROCESSES_FILE
 from gateway.housekeeping import Housekeeping
 from gateway.http.door import Door
 from gateway.http.listener import Listener
@@ -56,6 +58,7 @@ from gateway.scheduling.shared_queue import SharedQueue
 from gateway.setting import Setting, admin_gid
 from gateway.stream_watch import StreamWatch
 from gateway.tokens.token_verifier import TokenVerifier
+from gateway.worker_deaths import WorkerDeaths
 from policies.access import ListenerName
 from policies.addresses.networks import Address
 from policies.admitting.bands import band_terms
@@ -87,6 +90,7 @@ class App:
         self._audit_log = audit_log
         self._keys = keys
         self._draining = False
+        self._recorded: dict[str, tuple[bool, int]] = {}
         self.running = Running()
         self.metrics = Metrics()
         self._pool = open_pool(setting.home)
@@ -96,7 +100,10 @@ class App:
             self.metrics.step,
             self._target_changed,
             make_scheduler or open_scheduler(setting.config, setting.home, place, self._clock, self._note_later),
+            self._note_later,
         )
+        if self._pool is not None:
+            self.dispatcher.demand.subscribe(self._pool.want)
         self._certificates = CertificateVerifier(
             lambda: self._tls.trust if self._tls is not None else None,
             setting.in_force.policy.certificates,
@@ -109,6 +116,7 @@ class App:
         self._tokens = self._open_tokens()
         self.gate = self._make_gate()
         self._tls = open_tls(setting, self.gate.audit.noted_later, self._clock.unix_ns() / 1e9)
+        self._deaths = WorkerDeaths(setting.home.run / PROCESSES_FILE, self.gate.audit.noted_later)
         self._key_watch = KeyWatch(keys, self._clock, self.gate.audit.noted_later)
         self._listeners: dict[ListenerName, Listener] = {}
         self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=admin_gid(setting.config))
@@ -237,6 +245,9 @@ class App:
             running=self.running,
             accepted=self._accepted,
             finished=self.metrics.finished,
+            residences=self._residences,
+            keep=self._pool.keep if self._pool is not None else lambda _model, _seconds: None,
+            keep_alive_most_s=setting.config.engine.keep_alive_most_s,
             log_bug=log_bug,
         )
 
@@ -272,6 +283,7 @@ class App:
             keys=self._keys,
             streams=self._streams,
             key_watch=self._key_watch,
+            deaths=self._deaths,
         )
 
     def _make_policy_watch(self) -> PolicyWatch:
@@ -299,6 +311,10 @@ class App:
             log.error("first_key_not_deleted", path=str(self._setting.home.first_key), cause=fault.strerror)
 
     def _target_changed(self, state: TargetState) -> None:
+        known = (state.ready, state.slots)
+        if self._recorded.get(state.target) == known:
+            return  # only how long it stays away has changed
+        self._recorded[state.target] = known
         event = "target.ready" if state.ready else "target.lost"
         details: dict[str, str | int | float | bool] = {"target": state.target, "slots": state.slots}
         self.gate.audit.noted_later(event, details)
@@ -310,6 +326,9 @@ class App:
         self.metrics.key_ends(self._key_watch.ends())
         self.metrics.back_doors(self._back_door.doors.findings())
         self.metrics.key_sets(self._tokens.key_set_ages())
+        self._deaths.look()
+        self.metrics.residences(self._residences())
+        self.metrics.deaths(self._deaths.processes(), self.dispatcher.suspects.counts())
         if self._shared is not None:
             self.metrics.shared_store(self._shared.state())
         if self._tls is not None:
@@ -326,8 +345,13 @@ class App:
             back_door=self._back_door,
             lacks=self._lacks,
             store=self._shared.state if self._shared is not None else lambda: None,
+            deaths=self._deaths,
+            residences=self._residences,
         )
         return await acts.perform(name, arguments, actor)
+
+    def _residences(self) -> tuple[Residence, ...]:
+        return self._pool.residences() if self._pool is not None else ()
 
     def _note_later(self, event: str, details: dict[str, str | int | float | bool]) -> None:
         """For parts that are made before the gate."""

@@ -12,16 +12,18 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from engine.errors import SlotTaken
 from engine.interface import Engine, Prepared, StepReport, TargetState
 from gateway.catalogue import Catalogue
 from gateway.clock import Clock
+from gateway.demand import Demand
 from gateway.exchange import tokens_of
 from gateway.read_ahead import read_ahead
 from gateway.scheduling.own_queue import OwnQueue
 from gateway.scheduling.scheduler import CarryOut, Scheduler
+from gateway.suspects import Note, SuspectBook
 from policies.admitting import events as happened
 from policies.admitting.effects import Dispatch, Effect, Forecast, Refuse, Waits
 from policies.admitting.queue_view import QueueView, TargetView
@@ -98,8 +100,11 @@ class Turn:
 class Admission:
     """A request's place in the queue and then its slot, for as long as its `admit` context lasts."""
 
-    def __init__(self, dispatcher: "Dispatcher", ticket: Ticket, prepared: Prepared, told: Told) -> None:
+    def __init__(
+        self, dispatcher: "Dispatcher", ticket: Ticket, bounds: Bounds, prepared: Prepared, told: Told
+    ) -> None:
         self._dispatcher = dispatcher
+        self._bounds = bounds
         self._prepared = prepared
         self._told = told
         self._slot: Dispatch | None = None
@@ -119,8 +124,16 @@ class Admission:
         return self._dispatcher.waiting()
 
     async def turn(self) -> None:
-        """Wait for a slot. Raises Overloaded or NoCapacity when the queue turns the request away."""
-        self._slot = await self._dispatcher.turn_of(self.ticket)
+        """Wait for a slot; one that became a suspect meanwhile goes back for one where it is alone.
+
+        Raises Overloaded or NoCapacity when the queue turns the request away, RequestKillsWorker.
+        """
+        dispatcher = self._dispatcher
+        slot = await dispatcher.turn_of(self.ticket)
+        while dispatcher.suspects.must_run_alone(self._prepared) and not self.ticket.alone:
+            self.ticket = dispatcher.queue_alone(self.ticket, self._bounds, self._told)
+            slot = await dispatcher.turn_of(self.ticket)
+        self._slot = slot
         self._told.dispatched(self._slot.target)
 
     async def events(self) -> AsyncGenerator[Event, None]:
@@ -155,12 +168,17 @@ class Admission:
             if isinstance(event, Final):
                 self._told.slot_over()
                 self._dispatcher.tell(happened.Ended(self.ticket.id, _served(event)))
+                if self.ticket.alone:
+                    self._dispatcher.suspects.ended_well(self._prepared)
                 self.finished = True
             yield event
 
 
 class Dispatcher:
-    """See the head of the module. `on_step` hears every step report, `on_target` every change of a target."""
+    """See the head of the module. `on_step` hears every step report, `on_target` every change of a target.
+
+    `note` writes into the audit log which requests are suspects.
+    """
 
     def __init__(
         self,
@@ -169,6 +187,7 @@ class Dispatcher:
         on_step: OnStep = lambda _target, _report: None,
         on_target: OnTarget = lambda _state: None,
         make_scheduler: MakeScheduler | None = None,
+        note: Note = lambda _event, _details: None,
     ) -> None:
         self.engines = tuple(engines)
         self.catalogue = Catalogue(self.engines)
@@ -176,12 +195,14 @@ class Dispatcher:
         self._on_step = on_step
         self._on_target = on_target
         self.scheduler = make_scheduler(self._carry_out) if make_scheduler else OwnQueue(clock, self._carry_out)
+        self.suspects = SuspectBook(clock, note)
         self._engine_of: dict[str, Engine] = {}
         self._makes_text: dict[str, bool] = {}
         self._announced: dict[str, TargetState] = {}
         self._applied: dict[str, tuple[TargetFacts, bool]] = {}
         self._held: Mapping[str, str] = {}
         self._turns: dict[int, Turn] = {}
+        self.demand = Demand()
         self._ids = itertools.count((secrets.randbits(62 - ID_BITS) << ID_BITS) + 1)
 
     def now_s(self) -> float:
@@ -208,12 +229,12 @@ class Dispatcher:
     async def admit(self, prepared: Prepared, applicant: Applicant, told: Told) -> AsyncIterator[Admission]:
         """A place in the queue, from the queue's first word until the context ends.
 
-        Raises Overloaded when the request is turned away at once, NoCapacity when no target lives. `told` hears the
-        queue's word, and of each slot.
+        Raises Overloaded when the request is turned away at once, NoCapacity when no target lives, RequestKillsWorker.
+        `told` hears the queue's word, and of each slot.
         """
         ticket = self._ticket(prepared, applicant)
         turn = self._turns[ticket.id] = Turn(told)
-        admission = Admission(self, ticket, prepared, told)
+        admission = Admission(self, ticket, applicant.bounds, prepared, told)
         try:
             self.tell(happened.Arrived(ticket, applicant.bounds))
             await self._answer_to(turn, applicant)
@@ -221,9 +242,9 @@ class Dispatcher:
                 turn.slot.result()  # a refusal at once is raised here
             yield admission
         finally:
-            self._turns.pop(ticket.id).forget()
+            self._turns.pop(admission.ticket.id).forget()
             if not admission.finished:
-                self.tell(happened.Left(ticket.id))
+                self.tell(happened.Left(admission.ticket.id))
 
     async def _answer_to(self, turn: Turn, applicant: Applicant) -> None:
         """The queue's first word. Raises Overloaded where it says none in all the time there is to wait."""
@@ -238,7 +259,8 @@ class Dispatcher:
         left_s = max((ticket.expires_s or 0.0) - self.now_s(), 0.0)
         try:
             async with asyncio.timeout(left_s + SILENCE_S):
-                return await self._turns[ticket.id].slot
+                with self.demand.waited_for(ticket.model, ticket.kind):
+                    return await self._turns[ticket.id].slot
         except TimeoutError:
             raise Overloaded("expired_in_queue", retry_after_s=1.0) from None
 
@@ -255,6 +277,16 @@ class Dispatcher:
         turn = self._turns[ticket.id] = Turn(told)
         turn.answered.set_result(None)
         self.tell(happened.SlotTaken(ticket.id))
+
+    def queue_alone(self, ticket: Ticket, bounds: Bounds, told: Told) -> Ticket:
+        """A worker died with the same request since this one came: to the queue again, as one that must run alone."""
+        self.tell(happened.Left(ticket.id))
+        del self._turns[ticket.id]
+        alone = structs.replace(ticket, id=next(self._ids), alone=True)
+        turn = self._turns[alone.id] = Turn(told)
+        turn.answered.set_result(None)
+        self.tell(happened.Arrived(alone, bounds))
+        return alone
 
     def engine_of(self, target: str) -> Engine:
         """The engine that announced this target."""
@@ -276,13 +308,20 @@ class Dispatcher:
         """What the queue knows of every target."""
         return self.scheduler.targets()
 
+    def adapters(self) -> frozenset[str]:
+        """All that some target runs, or would once it is loaded; one that a worker left out is not among them."""
+        return frozenset(name for state in self._announced.values() for name in state.adapters)
+
     def view(self) -> QueueView:
         """The queue, for operators."""
         return self.scheduler.view()
 
     def ready(self) -> bool:
-        """True when a target can take work that makes text, or any work where no target ever makes text."""
-        ready = [each.id for each in self.scheduler.targets() if each.ready]
+        """True when a target can take work that makes text, or any work where no target ever makes text.
+
+        One that is loaded for whoever waits can; one that is loaded for the first time cannot yet.
+        """
+        ready = [each.id for each in self.scheduler.targets() if each.ready or self._is_loaded_on_demand(each.id)]
         return any(self._makes_text.get(each) for each in ready) or (not any(self._makes_text.values()) and bool(ready))
 
     def tell(self, event: happened.QueueEvent) -> None:
@@ -333,6 +372,8 @@ class Dispatcher:
             traits=_traits(call),
             blocks=prepared.block_hashes,
             identity=applicant.identity,
+            alone=self.suspects.must_run_alone(prepared),
+            tenant=call.tenant,
         )
 
     def _apply_all(self) -> None:
@@ -351,9 +392,17 @@ class Dispatcher:
             return ""
         if effect.reason != "no_capacity":
             return effect.reason
+        if any(each.fault and effect.ticket.model in each.models for each in self._announced.values()):
+            return "model_cannot_be_loaded"
         would = (self._announced.get(target) for target in self._held)
         held = [each.target for each in would if each is not None and effect.ticket.model in each.models]
         return self._held[held[0]] if held else effect.reason
+
+    def _is_loaded_on_demand(self, target: str) -> bool:
+        state = self._announced.get(target)
+        if state is None or target in self._held:
+            return False
+        return state.standby == "absent" or (state.standby == "loading" and state.load_s > 0)
 
     def _own_pools(self, engine: Engine, state: TargetState) -> tuple[PoolKey, ...]:
         """The pools of a target: only for models that no earlier engine has.
@@ -384,6 +433,9 @@ class _Reports:
     def step_reported(self, target: str, report: StepReport) -> None:
         self._dispatcher.step_reported(target, report)
 
+    def target_died(self, target: str, batch: tuple[Prepared, ...], *, alone: bool) -> None:
+        self._dispatcher.suspects.died(target, batch, alone=alone)
+
 
 def _facts(state: TargetState, pools: tuple[PoolKey, ...]) -> TargetFacts:
     return TargetFacts(
@@ -393,6 +445,8 @@ def _facts(state: TargetState, pools: tuple[PoolKey, ...]) -> TargetFacts:
         slot_weight=state.slot_weight,
         slot_tokens=state.slot_tokens,
         swaps=state.swaps,
+        standby=state.standby,
+        load_s=state.load_s,
     )
 
 

@@ -7,7 +7,7 @@ from engine.plan_file import read_plan
 from engine.pool import Pool
 from gateway.configuration.settings import UpstreamSettings
 from gateway.homes.home import Home
-from gateway.homes.run_folder import PLAN_FILE
+from gateway.homes.run_folder import LOADER_SOCKET, PLAN_FILE
 from gateway.outbound import Outbound
 from gateway.upstreams.ollama import OllamaUpstream
 
@@ -15,7 +15,7 @@ from gateway.upstreams.ollama import OllamaUpstream
 def open_pool(home: Home) -> Pool | None:
     """The workers that the plan in `home` names, None without a plan. Raises PlanFault."""
     plan_file = home.run / PLAN_FILE
-    return Pool(read_plan(plan_file)) if plan_file.exists() else None
+    return Pool(read_plan(plan_file), loader_socket=str(home.run / LOADER_SOCKET)) if plan_file.exists() else None
 
 
 def open_engines(upstreams: tuple[UpstreamSettings, ...], home: Home, pool: Pool | None) -> tuple[Engine, ...]:

@@ -189,10 +189,10 @@ class Exchange:
 def tokens_of(event: Event) -> int:
     """The output tokens in one event; a tool call, which comes whole and without a count, is estimated."""
     match event:
-        case Text():
+        case Text() | Reasoning():
             return event.tokens
-        case Reasoning():
-            return 1
         case ToolCalled():
+            if event.tokens is not None:
+                return event.tokens
             return -(-len(msgspec.json.encode(event.call)) // BYTES_PER_TOKEN)
     return 0

@@ -168,10 +168,10 @@ class _Walk:
 
     def _work(self, grant: Grant, card: ModelCard, client: Address) -> None:
         team, policy = grant.team, self.policy
-        self._ok(8, f"model {card.name}")
-        cap = longest_answer(team, policy, card.name)
+        self._ok(8, f"model {card.name}" + (f", an adapter of {card.parent}" if card.parent else ""))
+        cap = longest_answer(team, policy, card.name, card.parent)
         self._ok(9, f"an answer of at most {cap} output tokens")
-        self._reserve(work_claims(grant.principal, team, policy, client, Work(card.name, 0, cap)))
+        self._reserve(work_claims(grant.principal, team, policy, client, Work(card.name, 0, cap, card.parent)))
         self._ok(11, _queued(team, policy))
         self._ok(12, f"an answer may take {team.max_answer_s:g} s")
 

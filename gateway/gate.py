@@ -8,6 +8,7 @@ from msgspec import structs
 
 from engine.errors import ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied
 from engine.interface import Prepared
+from engine.residency import Residence
 from gateway.call_identity import call_identity
 from gateway.call_params import call_params
 from gateway.catalogue import Catalogue
@@ -18,6 +19,7 @@ from gateway.dispatcher import Admission, Applicant, Dispatcher
 from gateway.exchange import Exchange
 from gateway.http.door import Door
 from gateway.identity import Identity
+from gateway.loaded_models import loaded_cards
 from gateway.policy_in_force import PolicyInForce
 from gateway.request_audit import RequestAudit
 from gateway.routes import RouteTable
@@ -26,8 +28,10 @@ from policies.access import ListenerName
 from policies.addresses.networks import Address
 from policies.admitting.ticket import Bounds
 from policies.authorization import Grant, authorize_model
-from policies.call import Call
+from policies.call import Call, ModelCard
 from policies.credentials.principal import Principal
+from policies.errors import ModelUnknown
+from policies.keep_alive import allowed_keep_alive_s
 from policies.limiting.limit_grant import LimitGrant
 from policies.limiting.limits import Claims, Reservation, Store, Work, effective_team, longest_answer
 from policies.policy import Policy, Team
@@ -58,6 +62,9 @@ class Gate:
     accepted: Callable[[Principal, Address], None]
     finished: Callable[[Exchange], None]
     log_bug: Callable[[Exchange, Exception], None]
+    residences: Callable[[], tuple[Residence, ...]] = tuple
+    keep: Callable[[str, float], None] = lambda _model, _seconds: None
+    keep_alive_most_s: float = 0.0
 
     def widened(self, team: Team, name: str) -> Team:
         """The team called `name` with the temporary exceptions that hold at this request."""
@@ -68,18 +75,40 @@ class Gate:
 
         The model gets the catalogue's spelling, the output the team's cap (less where a
         limit could never hold it), and cached prefixes stay
-        within the team. Raises ModelUnknown, or BadRequest for what the model cannot do.
+        within the team. What an adapter's name was allowed for runs on its base model, which itself need not be
+        allowed. Raises ModelUnknown, or BadRequest for what the model cannot do.
         """
         exchange.model = card = authorize_model(grant, call.model, self.catalogue.find)
         check_capabilities(call, card)
         exchange.params = call_params(call)
-        cap = longest_answer(grant.team, policy, card.name)
+        cap = longest_answer(grant.team, policy, card.name, card.parent)
         return structs.replace(
             call,
-            model=card.name,
+            model=card.parent or card.name,
+            adapter=card.name if card.parent else "",
             max_output_tokens=min(call.max_output_tokens or cap, cap),
             cache_scope=f"team:{grant.principal.team}",
+            tenant=self._tenant(grant, card),
         )
+
+    def _tenant(self, grant: Grant, card: ModelCard) -> str:
+        """Whom a worker process is given to: a team that shares none, or "" for all others. Raises ModelUnknown."""
+        if grant.team.isolation == "cache":
+            return ""
+        if not self.catalogue.engine_of(card.name).isolates:
+            raise ModelUnknown("model_not_isolated", model=card.name)
+        return f"team:{grant.principal.team}"
+
+    def loaded(self, cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
+        """Of `cards` the models that are in memory now."""
+        return loaded_cards(cards, self.residences(), self.clock)
+
+    def hint(self, grant: Grant, model: str, keep_alive_s: float | None) -> None:
+        """Pass a caller's `keep_alive` on, as far as the caller may give it."""
+        is_admin = "admin" in grant.principal.scopes
+        seconds = allowed_keep_alive_s(keep_alive_s, is_admin=is_admin, most_s=self.keep_alive_most_s)
+        if seconds is not None:
+            self.keep(model, seconds)
 
     async def prepare(self, call: Call) -> Prepared:
         """Step 9: template, tokens, grammar, by the engine that owns the model."""
@@ -123,4 +152,6 @@ class Gate:
 def work_of(prepared: Prepared) -> Work:
     """What step 10 reserves for; an embedding writes no answer."""
     output_tokens = 0 if prepared.call.kind == "embedding" else prepared.max_output_tokens
-    return Work(prepared.call.model, prepared.prompt_tokens, output_tokens)
+    call = prepared.call
+    model, parent = (call.adapter, call.model) if call.adapter else (call.model, "")
+    return Work(model, prepared.prompt_tokens, output_tokens, parent)

@@ -16,6 +16,7 @@ from gateway.keys.key_watch import KeyWatch
 from gateway.keys.trusted_copy import TrustedCopy
 from gateway.running import Running
 from gateway.stream_watch import StreamWatch
+from gateway.worker_deaths import WorkerDeaths
 from policies.errors import PolicyUnavailable
 
 log = structlog.get_logger("corral.gateway")
@@ -40,6 +41,7 @@ class Housekeeping:
     keys: KeyStore
     streams: StreamWatch
     key_watch: KeyWatch
+    deaths: WorkerDeaths
 
     async def run(self) -> None:
         """A round each `ROUND_S`, until cancelled."""
@@ -59,6 +61,7 @@ class Housekeeping:
         self.streams.look()
         if self.audit_log.available:  # what is told once is not told while it would be lost
             self.key_watch.look_at_ends()
+            self.deaths.look()
             self._end_grants()
 
     def _look_at_tls(self) -> None:

@@ -7,11 +7,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from engine.frames import Counters
 from engine.interface import StepReport
+from engine.residency import Residence
 from gateway.backdoor.findings import Finding
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
+from gateway.homes.process_notes import ProcessNote
 from gateway.http.listener import AcceptCounts
 from gateway.limits.fallback_store import StoreState
+from gateway.loaded_models import SERVES
 from gateway.queue_metrics import QueueMetrics
 from gateway.scheduling.shared_queue import SharedQueue
 from policies.certificates.tls_expiry import FileEnd
@@ -76,6 +79,21 @@ class Metrics:
             ("figure",),
             registry=registry,
         )
+        self._loaded = Gauge(
+            "corral_worker_loaded", "1 for a worker in memory", ("process", "model", "state"), registry=registry
+        )
+        self._load_s = Gauge(
+            "corral_worker_load_seconds", "How long a worker's last load took", ("process",), registry=registry
+        )
+        self._deaths = Gauge(
+            "corral_process_deaths",
+            "Unasked ends of an engine process since the supervisor's start",
+            ("process", "kind"),
+            registry=registry,
+        )
+        self._suspects = Gauge(
+            "corral_suspect_requests", "Requests that may have ended a worker", ("standing",), registry=registry
+        )
         self._worker = Gauge("corral_worker_total", "A worker's own totals", ("target", "counter"), registry=registry)
 
     def finished(self, exchange: Exchange) -> None:
@@ -135,6 +153,21 @@ class Metrics:
         self._policy_stale.set(refused)
         if refused:
             self._policy_refused.inc()
+
+    def residences(self, residences: Iterable[Residence]) -> None:
+        """Which workers are in memory, in which state each is, and how long its load took."""
+        self._loaded.clear()
+        for each in residences:
+            self._loaded.labels(each.name, each.model, each.state).set(each.state in SERVES)
+            self._load_s.labels(each.name).set(each.load_s)
+
+    def deaths(self, processes: Iterable[ProcessNote], suspects: Mapping[str, int]) -> None:
+        """How often each engine process died of what, and the requests that may have caused it."""
+        for each in processes:
+            for kind, count in each.deaths.items():
+                self._deaths.labels(each.process, kind).set(count)
+        for standing, count in suspects.items():
+            self._suspects.labels(standing).set(count)
 
     def tls_ends(self, ends: Iterable[FileEnd], now_s: float) -> None:
         """The ends of the TLS files; below zero for one that has ended."""

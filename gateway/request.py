@@ -96,6 +96,7 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
         exchange.shape = stream_shape(team.stream, wish.renderer)
         async with gate.admitted(prepared, grant, queue_wish, policy, exchange) as admission:  # (11)
             await take_turn(admission, exchange, reply, wish.renderer, events=queue_wish.events)
+            gate.hint(grant, call.model, wish.keep_alive_s)
             limit_s = answer_limit_s(queue_wish, team, exchange.elapsed_ns() / 1e9)
             async with answered_within(limit_s, exchange, admission.events()) as events:
                 await stream(gate, exchange, reply, wish.renderer, events)  # (12)
@@ -145,9 +146,11 @@ async def find_answer(gate: Gate, exchange: Exchange, grant: Grant, wish: Wish |
     if isinstance(wish, Report):
         return await wish.answer()
     if wish.model is None:
-        return wish.answer(visible_models(grant, gate.catalogue.cards()), None)
+        cards = visible_models(grant, gate.catalogue.cards())
+        return wish.answer(gate.loaded(cards) if wish.loaded else cards, None)
     exchange.model = card = authorize_model(grant, wish.model, gate.catalogue.find)
     if isinstance(wish, Loaded):
+        gate.hint(grant, card.parent or card.name, wish.keep_alive_s)
         return wish.answer(gate.clock.unix_ns())
     described = await gate.catalogue.engine_of(card.name).describe(card.name) if wish.describe else None
     return wish.answer((card,), described)

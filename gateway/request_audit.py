@@ -202,6 +202,7 @@ def _action(exchange: Exchange) -> Action:
         route=found.route.path if found else "",
         model=exchange.model.name if exchange.model else "",
         model_digest=exchange.model.digest if exchange.model else "",
+        base_model=exchange.model.parent if exchange.model else "",
     )
 
 

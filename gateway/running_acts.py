@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from engine.residency import Residence
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.admin_acts import ACTS
 from gateway.audit.audit_log import AuditLog, stamp_now
@@ -16,8 +17,10 @@ from gateway.homes.home import Home
 from gateway.keys.key_store import KeyStore
 from gateway.keys.pepper import load_peppers
 from gateway.limits.fallback_store import StoreState
+from gateway.loaded_models import told_residence
 from gateway.policy_file.policy_watch import PolicyWatch
 from gateway.readiness import Lack
+from gateway.worker_deaths import WorkerDeaths
 from policies.audit_record import Actor
 
 LOOK_S = 20.0
@@ -36,6 +39,8 @@ class RunningActs:
     back_door: BackDoorWatch
     lacks: Callable[[], tuple[Lack, ...]]
     store: Callable[[], StoreState | None]
+    deaths: WorkerDeaths
+    residences: Callable[[], tuple[Residence, ...]] = tuple
 
     async def perform(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         """Do the act `name` for `actor`. Raises what `perform_one_of` raises."""
@@ -69,15 +74,23 @@ class RunningActs:
                 "ready": not lacking,
                 "lacks": to_builtins(lacking),
                 "models": [card.name for card in self.gate.catalogue.cards()],
+                "adapters": {card.name: card.parent for card in self.gate.catalogue.cards() if card.parent},
+                "left_out": sorted(self._adapters() - dispatcher.adapters()),
                 "targets": targets,
+                "residences": [told_residence(each, self.gate.clock) for each in self.residences()],
                 "waiting": dispatcher.waiting(),
                 "running": self.gate.running.count(),
                 "audit": self.audit_log.available,
                 "store": to_builtins(self.store()),
                 "policy": self.policy_watch.shown(),
+                "processes": self.deaths.shown(),
+                "suspects": dispatcher.suspects.counts(),
                 "lockdowns": sorted(self.keys.revocations.current.lockdowns),
             }
         )
+
+    def _adapters(self) -> set[str]:
+        return {card.name for card in self.gate.catalogue.cards() if card.parent}
 
     def _queue(self, _arguments: dict[str, Any], _context: ActContext) -> Outcome:
         return Outcome(result=to_builtins(self.gate.dispatcher.view()))

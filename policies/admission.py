@@ -22,11 +22,12 @@ Rules.
  (5) A target never gets more than its slots. Its worker has the last word: `SlotTaken` puts the ticket back at its
      place, and the target gets nothing until it reports a free slot or a second passed.
  (6) What waits is bounded, in all and for each team.
- (7) A pool without a living target keeps its waiters for `RETURN_GRACE_S`, then refuses them; one that never was is
-     refused at once.
+ (7) A pool without a living target keeps its waiters for `RETURN_GRACE_S`, then refuses them; one that never was, or
+     that failed, is refused at once. A target that is loaded on demand counts as living.
  (8) On a target that loads what it serves (an upstream with many models), requests for what is loaded go first for
      as long as a load takes, never beyond the deadline of the one passed over (`turns`).
- (9) A refusal at arrival leaves nothing behind but its booking and its mark in the figures for operators.
+ (9) A ticket that must run alone has its turn as any other, and then one target for itself (`lone_row`).
+ (10) A refusal at arrival leaves nothing behind but its booking and its mark in the figures for operators.
 
 Times are seconds of one monotonic clock; a clock set back stands still here until it catches up.
 """
@@ -65,6 +66,7 @@ class Queue:
         self._domains: dict[PoolKey, Domain] = {}
         self._waiting: dict[int, Waiting] = {}
         self._running: dict[int, Running] = {}
+        self._aside: dict[int, Target] = {}  # of those that wait, whose turn it was and who wait for an empty target
         self._now_s = 0.0
         self._handlers: dict[type, Callable[[Any, float], list[Effect]]] = {
             happened.Arrived: self._arrived,
@@ -110,6 +112,8 @@ class Queue:
 
     def position(self, ticket_id: int) -> int:
         """The ticket's place among its own team's waiters of its line, 1 first; 0 when it does not wait."""
+        if ticket_id in self._aside:
+            return 1
         waiting = self._waiting.get(ticket_id)
         line = self._known.account(waiting.ticket).line_of(waiting.ticket) if waiting else None
         return line.before(waiting.order)[0] + 1 if waiting and line else 0
@@ -173,8 +177,8 @@ class Queue:
     def _left(self, event: happened.Left, now_s: float) -> list[Effect]:
         waiting = self._waiting.pop(event.id, None)
         if waiting is not None:
-            self._known.account(waiting.ticket).remove(waiting)
-            return []
+            kept = self._withdraw(waiting)
+            return [] if kept is None else self._dispatch_all(kept.facts.pools, now_s)
         running = self._running.get(event.id)
         if running is None:
             return []
@@ -241,12 +245,14 @@ class Queue:
     def _target_ready(self, event: happened.TargetReady, now_s: float) -> list[Effect]:
         target = self._targets.setdefault(event.facts.id, Target(event.facts))
         target.announced(event.facts, now_s)
+        self._back_in_line(target)
         self._join()
         return self._dispatch_all(event.facts.pools, now_s)
 
     def _target_lost(self, event: happened.TargetLost, now_s: float) -> list[Effect]:
         target = self._targets.setdefault(event.facts.id, Target(event.facts))
         target.lost(event.facts, now_s)
+        self._back_in_line(target)
         self._join()
         return self._dispatch_all(target.facts.pools, now_s)  # with fewer slots, fewer of the free ones are kept
 
@@ -257,6 +263,8 @@ class Queue:
     def _tick(self, _event: happened.Tick, now_s: float) -> list[Effect]:
         """Time passed: refuse what cannot be kept any more or waits in vain, and try targets that were left alone."""
         effects: list[Effect] = [self._drop(each, "expired_in_queue", now_s) for each in self._overdue(now_s)]
+        for target in {id(each): each for each in self._aside.values() if each.lone.waits_in_vain(now_s)}.values():
+            effects += [self._drop(each, "expired_in_queue", now_s) for each in list(target.lone.waiting)]
         lost = {pool for pool in self._pools_waited_for() if not self._may_run(pool, now_s)}
         vain = [each for each in self._waiting.values() if each.ticket.pool in lost] if lost else []
         effects += [self._drop(each, "no_capacity", now_s) for each in vain]
@@ -332,16 +340,48 @@ class Queue:
             waiting, target = turn
             if self._is_hopeless(waiting, now_s):
                 effects.append(self._drop(waiting, "expired_in_queue", now_s))
+            elif waiting.ticket.alone:
+                self._set_aside(waiting, target, now_s)
             else:
                 effects.append(self._start(waiting, target, domain, now_s))
-        return effects
+        return effects + self._start_alone(domain, now_s) if self._aside else effects
+
+    def _set_aside(self, waiting: Waiting, target: Target, now_s: float) -> None:
+        """It has its turn: that target is its own as soon as nothing else runs there."""
+        self._known.accounts[waiting.ticket.team].remove(waiting)
+        self._aside[waiting.ticket.id] = target
+        target.lone.add(waiting, now_s)
+
+    def _start_alone(self, domain: Domain, now_s: float) -> list[Effect]:
+        found = [(target, target.next_alone(now_s)) for target in domain.targets]
+        return [self._start(waiting, target, domain, now_s) for target, waiting in found if waiting is not None]
+
+    def _withdraw(self, waiting: Waiting) -> Target | None:
+        """Out of its line, or of the row of the target that is returned."""
+        target = self._aside.pop(waiting.ticket.id, None)
+        if target is None:
+            self._known.account(waiting.ticket).remove(waiting)
+        else:
+            kept_s = target.lone.to_charge_s(self._now_s) if target.is_ready else 0.0
+            self._charge(Running(waiting.ticket, target, self._now_s, 0.0), kept_s, self._now_s)
+            target.lone.remove(waiting)
+        return target
+
+    def _back_in_line(self, target: Target) -> None:
+        """Those that cannot run alone on that target any more need another turn."""
+        for waiting in list(target.lone.waiting):
+            if not target.is_ready or waiting.ticket.pool not in target.facts.pools:
+                self._withdraw(waiting)
+                self._known.account(waiting.ticket).add(waiting)
 
     def _start(self, waiting: Waiting, target: Target, domain: Domain, now_s: float) -> Dispatch:
         ticket, account = waiting.ticket, self._known.accounts[waiting.ticket.team]
         del self._waiting[ticket.id]
-        account.remove(waiting)
+        self._withdraw(waiting)
         self._learn_wait(account, waiting, domain, now_s)
         target.account(now_s)
+        if ticket.alone:
+            target.lone.started()
         price = self._known.price(ticket, domain)  # anew: what was measured while it waited counts
         running = Running(ticket, target, now_s, price.cost_s)
         running.uncached_tokens = float(max(ticket.prompt_tokens - target.prefixes.matched_tokens(ticket.blocks), 1))
@@ -350,7 +390,7 @@ class Queue:
         account.started(ticket)
         self._charge(running, price.cost_s, now_s)
         target.prefixes.remember(ticket.blocks)
-        target.resident = ticket.pool
+        target.resident, target.tenant = ticket.pool, ticket.tenant
         self._figures.dispatched(ticket)
         return Dispatch(ticket, target.facts.id, forecast=waiting.forecast)
 
@@ -364,7 +404,8 @@ class Queue:
     def _charge(self, running: Running, slot_seconds: float, now_s: float) -> None:
         """To the team's counter, and between the bands that wait."""
         domain, ticket = self._domain_of(running), running.ticket
-        weighted = slot_seconds * running.target.facts.slot_weight
+        slots = max(running.target.facts.slots, 1) if ticket.alone else 1
+        weighted = slot_seconds * slots * running.target.facts.slot_weight
         self._known.accounts[ticket.team].charge(weighted, now_s)
         lines = (item for each in self._known.accounts.values() for item in each.lines.items())
         bands = {line.head().guaranteed_band for (pool, _), line in lines if pool in domain.pools}
@@ -378,6 +419,8 @@ class Queue:
 
     def _stop(self, running: Running, cost_s: float, now_s: float) -> None:
         running.target.account(now_s)
+        if running.ticket.alone:
+            running.target.lone.stopped(now_s)
         del self._running[running.ticket.id], running.target.running[running.ticket.id]
         self._known.accounts[running.ticket.team].stopped(running.ticket)
         self._charge(running, cost_s - running.charged_s, now_s)
@@ -386,7 +429,7 @@ class Queue:
         """Refuse one that waits."""
         ticket, account = waiting.ticket, self._known.accounts[waiting.ticket.team]
         del self._waiting[ticket.id]
-        account.remove(waiting)
+        self._withdraw(waiting)
         domain = self._domains.get(ticket.pool)
         if domain is None or reason == "no_capacity":
             return self._refused(ticket, reason, RESTART_S, waiting.forecast)

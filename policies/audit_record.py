@@ -69,6 +69,9 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "audit.resumed": ("system", "C3011W"),
     "target.ready": ("system", "C3020I"),
     "target.lost": ("system", "C3020W"),
+    "worker.died": ("system", "C3021W"),
+    "requests.suspected": ("system", "C3022W"),
+    "request.kills_worker": ("system", "C3023W"),
     "first_key.deleted": ("system", "C3030I"),
     "key.expiring": ("system", "C3031W"),
     "key.predecessor_used": ("system", "C3032W"),
@@ -141,12 +144,16 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """What: the HTTP method, the route's template (never the raw path), and the model with its digest."""
+    """What: the HTTP method, the route's template (never the raw path), and the model with its digest.
+
+    `base_model` is the model that an adapter, then named as the model, runs on.
+    """
 
     verb: str = ""
     route: str = ""
     model: str = ""
     model_digest: str = ""
+    base_model: str = ""
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -77,7 +77,8 @@ class Call(Struct, frozen=True, kw_only=True):
     `raw` skips the template); embedding uses `inputs`. `max_output_tokens` None means the model's
     own bound. `top_logprobs` None asks for none, 0 for the chosen token's only. `truncate` False
     makes a prompt beyond the context an error instead of being cut. `cache_scope` is opaque:
-    cached prefixes are reused only between equal scopes. `deadline_s` counts from arrival.
+    cached prefixes are reused only between equal scopes. A worker process serves one `tenant` in its life: a team that
+    shares none, or "" for all others. `deadline_s` counts from arrival.
     """
 
     kind: CallKind
@@ -101,6 +102,7 @@ class Call(Struct, frozen=True, kw_only=True):
     deadline_s: float | None = None
     adapter: str = ""
     cache_scope: str = ""
+    tenant: str = ""
 
 
 class TokenLogprob(Struct, frozen=True):
@@ -124,15 +126,17 @@ class Text(Struct, frozen=True, tag="text"):
 
 
 class Reasoning(Struct, frozen=True, tag="reasoning"):
-    """The next piece of the model's reasoning."""
+    """The next piece of the model's reasoning. `tokens` as in `Text`."""
 
     text: str
+    tokens: int = 1
 
 
 class ToolCalled(Struct, frozen=True, tag="tool_call"):
-    """One complete tool call; never partial arguments."""
+    """One complete tool call; never partial arguments. `tokens` None: the engine does not say how many it took."""
 
     call: ToolCall
+    tokens: int | None = None
 
 
 class Embedded(Struct, frozen=True, tag="embedding"):
@@ -188,6 +192,8 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     `modified_at` is Unix seconds. `slots` is how many requests the engine runs at once for it.
     `context_length` in `details` is the model's, `slot_context_tokens` what one request may use.
     `system` is put before conversations that bring no system message; it is never shown.
+    `parent` is the name of the model that this one is a LoRA adapter of, "" for a model of its own.
+    `expires_at` is the Unix time at which a loaded model goes if nobody uses it; None: not by itself.
     """
 
     name: str
@@ -199,6 +205,8 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     slots: int = 0
     slot_context_tokens: int = 0
     system: str = ""
+    parent: str = ""
+    expires_at: float | None = None
 
 
 class ModelDescription(Struct, frozen=True, kw_only=True):

@@ -226,6 +226,12 @@ class NoCapacity(Refused):
         self.retry_after_s = retry_after_s
 
 
+class RequestKillsWorker(Refused):
+    """The same request ended a worker while it ran there alone (`policies.suspects`): it is not run for a while."""
+
+    status = 422
+
+
 class PolicyUnavailable(Refused):
     """A check could not be made (key store away): refuse rather than guess."""
 

@@ -126,7 +126,9 @@ class Team:
     `max_answer_s` how long one answer may be written (600 s is where official clients give up),
     `max_output_tokens` the length of one answer. `stream` is how streamed answers are cut into records, whose
     sizes and times tell an observer of the encrypted line something of their topic: `plain`, `padded` (few sizes)
-    or `batched` (few sizes, several tokens together).
+    or `batched` (few sizes, several tokens together). `isolation` is how far its requests are kept from other
+    teams': `cache` shares workers but no cached prefix, `worker` shares no process either: a worker that goes over to
+    another team, or to this one, is a new process. Upstreams cannot do that, so it may use none.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -144,6 +146,7 @@ class Team:
     max_answer_s: float = 600.0
     max_output_tokens: int = 4096
     stream: Literal["plain", "padded", "batched"] = "plain"
+    isolation: Literal["cache", "worker"] = "cache"
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= MAX_WEIGHT:

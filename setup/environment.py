@@ -10,9 +10,11 @@ import os
 import sys
 import tomllib
 import venv
+from collections.abc import Mapping
 from pathlib import Path
 
 from setup import needs
+from setup.engines import DEFAULT, build_variables, cache_arguments
 from setup.places import CACHE, LOCKS, LOG, PYTHON, ROOT, VENV
 from setup.progress import run_logged
 
@@ -25,29 +27,44 @@ LOCKED = ("--no-deps", "--require-hashes", "--no-build-isolation", "--only-binar
 BUILT_HERE = "--no-binary=llama-cpp-python"
 
 
-def install(name: str) -> None:
-    """Have the set `name` installed, with Corral itself. Raises SetupFault."""
-    if _read(stamp_of(name)) == wanted_stamp(name):
+def install(name: str, engine: str = DEFAULT) -> None:
+    """Have the set `name` installed, with Corral itself and llama.cpp built for `engine`. Raises SetupFault."""
+    if _read(stamp_of(name)) == wanted_stamp(name, engine):
         return
     needs.check_machine(VENV)
-    make_environment()
+    make_environment(engine)
     for each in SETS:
         stamp_of(each).unlink(missing_ok=True)
     _pip("Installing the build tools", "install", *LOCKED, "-r", LOCKS / "build.txt")
     print("Installing the packages. The first time llama.cpp is built, which takes about ten minutes on two cores.")
-    _pip("Installing the packages", "install", *LOCKED, BUILT_HERE, "-r", LOCKS / f"{name}.txt")
+    _pip(
+        "Installing the packages",
+        "install",
+        *LOCKED,
+        *cache_arguments(engine, CACHE),
+        BUILT_HERE,
+        "-r",
+        LOCKS / f"{name}.txt",
+        variables=build_variables(engine, os.environ),
+    )
     _pip("Installing Corral", "install", "--no-deps", "--no-build-isolation", "--no-index", "-e", ROOT)
     for each in SETS[name]:
-        stamp_of(each).write_text(wanted_stamp(each))
+        stamp_of(each).write_text(wanted_stamp(each, engine))
 
 
-def make_environment() -> None:
-    """An environment of this Python for this checkout; one that was left half made is made anew."""
+def built_engine() -> str:
+    """What llama.cpp in this environment is built for; "" when there is no environment."""
+    return (_read(VENV / ".engine") or DEFAULT) if VENV.is_dir() else ""
+
+
+def make_environment(engine: str = DEFAULT) -> None:
+    """An environment of this Python for this checkout and engine; one that was left half made is made anew."""
     origin = VENV / ".made-by"
-    identity = f"{sys.version}\n{VENV}\n"
+    identity = f"{sys.version}\n{VENV}\n{_unless_default(engine)}"
     if _read(origin) != identity:
         print(f"Making an environment in {VENV}", flush=True)
         venv.create(VENV, clear=True, with_pip=True, symlinks=True)
+        (VENV / ".engine").write_text(engine)
         origin.write_text(identity)
 
 
@@ -76,11 +93,12 @@ def stamp_of(name: str) -> Path:
     return VENV / f".installed-{name}"
 
 
-def wanted_stamp(name: str) -> str:
-    """SHA-256 over everything that the set's installation came from: locks, this Python, the checkout's place."""
+def wanted_stamp(name: str, engine: str = DEFAULT) -> str:
+    """SHA-256 over all that the set's installation came from: locks, this Python, the checkout's place, the engine."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     parts = [sys.version, str(VENV), json.dumps([project.get("build-system"), project.get("project")])]
     parts += [(LOCKS / file).read_text() for file in ("build.txt", f"{name}.txt")]
+    parts += [engine] if engine != DEFAULT else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -88,10 +106,15 @@ def _read(file: Path) -> str | None:
     return file.read_text() if file.is_file() else None
 
 
-def _pip(title: str, *arguments: str | Path) -> None:
+def _unless_default(engine: str) -> str:
+    """An environment from before there was a choice is one for the CPU."""
+    return "" if engine == DEFAULT else f"{engine}\n"
+
+
+def _pip(title: str, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> None:
     # The build finds its cmake and ninja in the environment, not on the machine.
     path = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    run_logged(title, [PYTHON, *PIP, *arguments], LOG, {**os.environ, "PATH": path})
+    run_logged(title, [PYTHON, *PIP, *arguments], LOG, {**os.environ, **(variables or {}), "PATH": path})
 
 
 def download(lock: Path, to: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python3 -m setup.install engine|dev [--model] [--sslyze] [--system-packages]`: installs it all; cheap when it is."""
+"""`python3 -m setup.install engine|dev [--engine E] [--model] ...`: installs what is missing; cheap when nothing is."""
 
 import argparse
 import fcntl
@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from setup.environment import SETS, install, install_apart
+from setup.engines import chosen_engine
+from setup.environment import SETS, built_engine, install, install_apart
 from setup.faults import FAILED, SetupFault
 from setup.model import obtain_model
 from setup.places import CACHE
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 when all is installed, 2 when the machine lacks something, 130 when interrupted, else 1."""
     parser = argparse.ArgumentParser(prog="python3 -m setup.install", description=__doc__)
     parser.add_argument("set", choices=SETS)
+    parser.add_argument("--engine", default="", help="what llama.cpp is built for; what it was built for, or cpu")
     parser.add_argument("--model", action="store_true", help="fetch the small model too")
     parser.add_argument("--sslyze", action="store_true", help="have the scanner that judges TLS, in a place of its own")
     parser.add_argument("--system-packages", action="store_true", help="as root, install what is missing with apt-get")
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.system_packages:
             have_packages(root=os.geteuid() == 0)
         with one_at_a_time():
-            install(arguments.set)
+            install(arguments.set, chosen_engine(arguments.engine, built_engine(), sys.platform))
             if arguments.model:
                 obtain_model()
             if arguments.sslyze:

@@ -7,7 +7,7 @@ from shlex import quote
 
 from setup.places import CORRAL, PYTHON
 
-QUESTION = {"role": "user", "content": "What is the capital of France?"}
+QUESTION = {"role": "user", "content": "Write one sentence about the sea."}
 PRINT_KEY = 'import json, sys; print(json.load(sys.stdin)["key"])'
 
 

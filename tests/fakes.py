@@ -48,6 +48,7 @@ class FakeEngine:
         self.script: list[Event] = list(script or (Text("Par"), Text("is"), Final("stop", usage)))
         self.target = target
         self.slots = slots
+        self.isolates = True
         self.cards: tuple[ModelCard, ...] = (card(),)
         self.fail: dict[str, BaseException] = {}
         self.hold: asyncio.Event | None = None
@@ -63,9 +64,14 @@ class FakeEngine:
 
     def announce(self, *, ready: bool) -> None:
         assert self.observer is not None
-        names = tuple(each.name for each in self.cards)
+        names = tuple(each.name for each in self.cards if not each.parent)
         state = TargetState(
-            target=self.target, models=names, kinds=("chat", "completion", "embedding"), slots=self.slots, ready=ready
+            target=self.target,
+            models=names,
+            kinds=("chat", "completion", "embedding"),
+            slots=self.slots,
+            ready=ready,
+            adapters=("", *(each.name for each in self.cards if each.parent)),
         )
         self.observer.target_changed(state)
 

@@ -13,11 +13,11 @@ Q4_0 = 2
 """LLAMA_FTYPE_MOSTLY_Q4_0."""
 
 
-def requantised(model_file: Path, folder: Path) -> Path:
-    """Writes it into `folder`; raises RuntimeError where llama.cpp refuses."""
-    made = folder / "q4_0.gguf"
+def requantised(model_file: Path, folder: Path, form: int = Q4_0) -> Path:
+    """Writes it into `folder`, in another LLAMA_FTYPE if asked; raises RuntimeError where llama.cpp refuses."""
+    made = folder / ("q4_0.gguf" if form == Q4_0 else f"form_{form}.gguf")
     parameters = raw.llama_model_quantize_default_params()
-    parameters.ftype, parameters.allow_requantize, parameters.nthread = Q4_0, True, 1
+    parameters.ftype, parameters.allow_requantize, parameters.nthread = form, True, 1
     status = raw.llama_model_quantize(str(model_file).encode(), str(made).encode(), parameters)
     if status:
         raise RuntimeError(f"llama.cpp could not requantise the model (status {status})")

@@ -1,10 +1,7 @@
-"""The rows of one `llama_decode`: which tokens go in (decided here), and the arrays they lie in.
+"""The rows of one `llama_decode`: which prompt tokens go in (decided here), and the arrays all lie in.
 
-Rules of the plan:
- 1. Every generating slot gets its one row first: nobody's next token waits for somebody's prompt.
- 2. Prompt rows fill what is left, oldest request first, at most `PREFILL_WHILE_GENERATING_TOKENS` while
-    anyone generates: a step's time, and so the longest gap between two tokens, grows with its rows.
- 3. A step never has more rows than the batch holds.
+Every generating slot gets its one row first: nobody's next token waits for somebody's prompt. Prompt rows fill what
+is left of the step's budget (`engine.batching.prefill_pace`) and of free memory, oldest request first.
 """
 
 from collections.abc import Sequence
@@ -12,15 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Half of the usual batch: full steps of 512 rows made the 600 ms p99 of the measured inter-token latency.
-PREFILL_WHILE_GENERATING_TOKENS = 256
 
-
-def plan_prefill(remaining: Sequence[tuple[int, int]], generating: int, batch_tokens: int) -> list[tuple[int, int]]:
-    """How many prompt rows each slot gets: `(slot, rows)` for `(slot, tokens left)`, oldest first."""
-    budget = batch_tokens - generating
-    if generating:
-        budget = min(budget, PREFILL_WHILE_GENERATING_TOKENS)
+def plan_prefill(remaining: Sequence[tuple[int, int]], budget: int) -> list[tuple[int, int]]:
+    """How many of `budget` prompt rows each slot gets: `(slot, rows)` for `(slot, tokens left)`, oldest first."""
     plan = []
     for slot, tokens in remaining:
         rows = min(tokens, budget)

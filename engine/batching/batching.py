@@ -1,9 +1,13 @@
 """The batching loop: many requests, one `llama_decode` a step.
 
 Order of a step:
- (1) waiting slots whose leader has computed their common prefix copy it and go on with the rest
- (2) plan: one row for every generating slot, then prompt rows (`engine.batching.batch`)
- (3) decode; without room forget the idle prefix unused for longest and plan again, or end the youngest
+ (1) waiting slots whose leader has computed their common prefix copy it and go on with the rest; parked ones that
+     fit into memory again begin (`engine.batching.parking`)
+ (2) plan: one row for every generating slot, then prompt rows (`engine.batching.prefill_pace`), all of the adapter
+     whose turn it is (`engine.batching.adapter_turns`); where cells are short, forget the idle prefix unused for
+     longest, then park the youngest; before it, one picture of the oldest prompt that stands at one
+     (`engine.batching.image_rows`)
+ (3) decode; should llama.cpp find no room all the same, do so too, and plan again
  (4) sample every row that gave logits, detokenise, look for stops, end what is over
 
 It keeps no queue: a request either gets a slot at `start` or is refused. Starting and cancelling
@@ -17,13 +21,25 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.batching.adapter_groups import AdapterGroups
 from engine.batching.batch import Batch, plan_prefill
+from engine.batching.image_rows import (
+    Eyes,
+    PictureFault,
+    next_to_look,
+    read_stretches,
+    text_rows,
+    without_pictures,
+)
+from engine.batching.prefill_pace import PrefillPace
 from engine.batching.request import Owner, Request, StartRefused, read_prompt
 from engine.batching.sampler import SamplingFault, TokenSampler, likeliest, log_probabilities
 from engine.batching.slot import Slot, SlotState
 from engine.batching.slot_table import Memory, SlotTable
 from engine.batching.step_result import StepResult, Totals
 from engine.frames import Counters, Ended, Output, Start
+from engine.pictures import Stretch
+from engine.prefix_scope import prefix_scope
 from policies.call import Sampling, StopReason, TokenLogprob
 
 DONE, NO_ROOM, ABORTED = 0, 1, 2  # results of llama_decode; anything else is a fault
@@ -33,10 +49,12 @@ class Backend(Memory, Protocol):
     """What the loop needs of llama.cpp. Sequences are slot indices, rows those of the last batch.
 
     `decode` with an `interrupt` asks it while computing and returns ABORTED when it says True.
-    `sampler` raises SamplingFault. `spell` is `piece` with control tokens written out.
+    `sampler` raises SamplingFault. `spell` is `piece` with control tokens written out. `cells` 0: as many as all slots'
+    contexts have.
     """
 
     vocabulary_size: int
+    cells: int
 
     def decode(self, batch: Batch, interrupt: Callable[[], bool] | None) -> int: ...
     def logits(self, row: int) -> NDArray[np.float32]: ...
@@ -54,8 +72,15 @@ class Rows:
         self.prefill = prefill
         self.last_row: dict[int, int] = {}
 
+    @property
+    def prefill_rows(self) -> int:
+        return sum(count for _, count in self.prefill)
+
     def slots(self) -> list[Slot]:
         return [*self.generating, *(slot for slot, _ in self.prefill)]
+
+    def requests(self) -> set[Request]:
+        return {slot.running for slot in self.slots()}
 
     def fill(self, batch: Batch) -> None:
         """Write the rows; only a slot's last known token asks for logits."""
@@ -68,23 +93,43 @@ class Rows:
 
 
 class Batching:
-    """The loop of a chat worker (`engine.batching.step_result.Loop`). `clock` gives monotonic nanoseconds."""
+    """The loop of a chat worker (`engine.batching.step_result.Loop`). `clock` gives monotonic nanoseconds.
+
+    All slots share the backend's cells of memory, one a token.
+    """
 
     def __init__(
-        self, backend: Backend, *, slots: int, context_tokens: int, batch_tokens: int, clock: Callable[[], int]
+        self,
+        backend: Backend,
+        *,
+        slots: int,
+        context_tokens: int,
+        batch_tokens: int,
+        clock: Callable[[], int],
+        adapters: AdapterGroups | None = None,
     ) -> None:
+        self._eyes: Eyes | None = None
+        self._adapters = adapters or AdapterGroups()
         self._backend = backend
         self._context_tokens = context_tokens
-        self._batch_tokens = batch_tokens
         self._clock = clock
         self._batch = Batch(batch_tokens, slots)
-        self._table = SlotTable(backend, slots=slots, context_tokens=context_tokens)
+        self._pace = PrefillPace(batch_tokens)
+        self._table = SlotTable(backend, slots=slots, context_tokens=context_tokens, cells=backend.cells)
         self._totals = Totals()
         self._result = StepResult()  # grows until the step that returns it
         self._has_news = False  # something happened between steps that the next result must tell
-        self._was_aborted = False
+        self._given_up: set[Request] = set()  # whose rows were, since they last were computed
+
+    def see_with(self, eyes: Eyes) -> None:
+        """Take pictures from now on."""
+        self._eyes = eyes
 
     # ---- between steps
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        return self._adapters.names
 
     @property
     def has_work(self) -> bool:
@@ -94,18 +139,21 @@ class Batching:
         """Give the request a slot. False: none is free. A Start that cannot run ends with a fault."""
         try:
             prompt = self._read(owner, start)
-            placement = self._table.find_place(prompt, start.cache_scope)
+            scope = prefix_scope(start.cache_scope, start.adapter)
+            placement = self._table.find_place(prompt, scope)
             if placement is None:
                 return False
-            sampler = self._backend.sampler(start.sampling, start.grammar, prompt)
+            pictures = read_stretches(prompt, start.images, self._eyes.tokens if self._eyes else 0)
+            sampler = self._backend.sampler(start.sampling, start.grammar, without_pictures(prompt))
         except (StartRefused, SamplingFault) as fault:
             self._result.ended.append((owner, Ended(id=start.id, fault=str(fault))))
             self._has_news = True
             return True
         request = Request(owner, start, prompt, sampler, self._clock())
-        self._table.occupy(placement, request, start.cache_scope)
+        request.pictures = pictures
+        self._table.occupy(placement, request, scope)
         self._totals.started += 1
-        self._count_cached(request.cached_tokens)
+        self._begin_parked()
         return True
 
     def cancel(self, owner: Owner, request_id: int) -> None:
@@ -121,6 +169,7 @@ class Batching:
         return any(slot.state is SlotState.PREFILL for slot in self._table.of(owner, request_id))
 
     def counters(self) -> Counters:
+        self._totals.adapter_changes = self._adapters.changes
         return self._totals.counters(self._table.busy)
 
     # ---- a step
@@ -128,9 +177,14 @@ class Batching:
     def step(self, interrupt: Callable[[], bool]) -> StepResult:
         """Run one step; returns all that happened since the last one."""
         self._count_cached(self._table.resolve_waiting())
+        self._begin_parked()
+        if self._eyes is not None:
+            self._look(self._eyes)
         began_ns = self._clock()
         if (rows := self._decode(interrupt)) is not None:
-            self._result.step_ns = self._clock() - began_ns
+            took_ns = self._clock() - began_ns
+            self._result.step_ns += took_ns
+            self._adapters.stepped(took_ns, self._batch.rows)
             self._advance(rows)
             self._sample_all(rows)
         self._totals.steps += 1
@@ -146,46 +200,113 @@ class Batching:
             rows.fill(self._batch)
             if not self._batch.rows:
                 return None
-            # After an abort one batch always runs through: a caller who cancels again and again starves nobody.
-            may_abort = bool(rows.prefill) and not self._was_aborted
+            # Nobody's rows are given up twice in a row: a caller who cancels again and again starves nobody.
+            may_abort = bool(rows.prefill) and self._given_up.isdisjoint(rows.requests())
+            began_ns = self._clock()
             code = self._backend.decode(self._batch, interrupt if may_abort else None)
-            self._was_aborted = code == ABORTED
             if code == DONE:
+                self._given_up.difference_update(rows.requests())
+                self._learn_pace(rows, self._clock() - began_ns)
                 self._totals.decode_calls += 1
                 return rows
             self._undo(rows, code)
             if code == ABORTED:
+                self._give_up(rows)
                 return None
 
     def _plan(self) -> Rows:
-        generating = self._table.generating()
-        prompting = {slot.index: slot for slot in self._table.prompting()}
-        remaining = [(slot.index, slot.known - slot.cached) for slot in prompting.values()]
-        plan = plan_prefill(remaining, len(generating), self._batch_tokens)
+        generating, prompts = self._choose()
+        prompting = {slot.index: slot for slot in prompts}
+        remaining = [(slot.index, rows) for slot in prompts if (rows := text_rows(slot))]
+        wanted = min(self._pace.rows(len(generating), len(prompts)), sum(count for _, count in remaining))
+        while self._table.free_cells < len(generating) + wanted and self._table.forget_oldest_prefix():
+            pass
+        plan = plan_prefill(remaining, min(wanted, self._table.free_cells - len(generating)))
         return Rows(generating, [(prompting[index], count) for index, count in plan])
+
+    def _look(self, eyes: Eyes) -> None:
+        """Compute the next picture of the oldest prompt that stands at one, if its adapter's turn it is."""
+        if next_to_look(self._table.prompting()) is None:
+            return
+        _, prompts = self._choose()
+        if (found := next_to_look(prompts)) is None:
+            return
+        slot, stretch = found
+        if slot.cached > stretch.start:
+            self._table.forget(slot)
+            return
+        while self._table.free_cells < eyes.tokens and slot.state is SlotState.PREFILL:
+            self._free_cells()
+        if slot.state is SlotState.PREFILL:  # else it had to make room itself
+            self._take_in(slot, stretch, eyes)
+
+    def _take_in(self, slot: Slot, stretch: Stretch, eyes: Eyes) -> None:
+        began_ns = self._clock()
+        try:
+            code = eyes.look(slot.index, stretch.start, stretch.picture)
+        except PictureFault as fault:
+            self._fail(slot, str(fault))
+            return
+        if code != DONE:
+            self._table.rewind(slot)
+            self._free_cells() if code == NO_ROOM else self._fail(slot, f"llama_decode failed with {code}")
+            return
+        self._count_prefilled(eyes.tokens, self._table.advance(slot, eyes.tokens))
+        took_ns = self._clock() - began_ns
+        self._result.step_ns += took_ns
+        self._adapters.stepped(took_ns, eyes.tokens)
+
+    def _count_prefilled(self, rows: int, fresh: int) -> None:
+        """`rows` of prompts are in memory now, `fresh` of which never were before."""
+        self._result.prefill_rows += rows
+        self._totals.prefill_tokens += fresh
+        self._totals.recomputed_tokens += rows - fresh
+
+    def _choose(self) -> tuple[list[Slot], list[Slot]]:
+        """Who generates and whose prompt is read now, with cells for each of the first, or one for the second."""
+        while True:
+            generating, prompts = self._adapters.take_turn(self._table.generating(), self._table.prompting())
+            if self._table.free_cells >= (len(generating) or bool(prompts)):
+                return generating, prompts
+            self._free_cells()
+
+    def _free_cells(self) -> None:
+        """Forget a prefix, else park the youngest; else the only one that runs is too long for the whole memory."""
+        if self._table.forget_oldest_prefix():
+            return
+        youngest = self._table.to_park()
+        if youngest is not None:
+            youngest.running.park(self._clock())
+            self._table.park(youngest)
+            self._totals.parked += 1
+            return
+        for slot in self._table.running():
+            self._end_too_long(slot, slot.running)
 
     def _undo(self, rows: Rows, code: int) -> None:
         for slot in rows.slots():
             self._table.rewind(slot)
         if code == NO_ROOM:
-            youngest = self._table.youngest()
-            if not self._table.forget_oldest_prefix() and youngest is not None:
-                self._fail(youngest, "the context memory has no room")
+            self._free_cells()
         elif code != ABORTED:
             for slot in rows.slots():
                 self._fail(slot, f"llama_decode failed with {code}")
 
+    def _give_up(self, rows: Rows) -> None:
+        running = {slot.running for slot in self._table.running()}
+        self._given_up = (self._given_up & running) | rows.requests()
+
     def _advance(self, rows: Rows) -> None:
         """The batch is in memory now."""
         for slot in rows.generating:
-            slot.cached = slot.known
+            self._table.advance(slot, 1)
+        fresh = 0
         for slot, count in rows.prefill:
-            slot.cached += count
+            fresh += self._table.advance(slot, count)
             if slot.cached == slot.known:
                 slot.state = SlotState.DECODE
         self._result.decode_rows = len(rows.generating)
-        self._result.prefill_rows = sum(count for _, count in rows.prefill)
-        self._totals.prefill_tokens += self._result.prefill_rows
+        self._count_prefilled(rows.prefill_rows, fresh)
 
     def _sample_all(self, rows: Rows) -> None:
         for slot in rows.slots():
@@ -229,6 +350,14 @@ class Batching:
         self._put(request, output)
         self._end(slot, request, "stop" if stopped else reason)
 
+    def _end_too_long(self, slot: Slot, request: Request) -> None:
+        """Nobody else has memory, and still there is no cell: what it has is all it can get."""
+        if request.output_tokens:
+            self._finish(slot, request, "length")
+        else:
+            tokens = len(request.prompt)
+            self._fail(slot, f"the prompt of {tokens} tokens does not fit into memory for {self._table.cells}")
+
     def _fail(self, slot: Slot, why: str) -> None:
         """End with a fault; what the slot has in memory is not trusted as a prefix."""
         self._end(slot, slot.running, None, why)
@@ -252,10 +381,20 @@ class Batching:
             raise StartRefused(f"request {start.id} is running already")
         if len(start.token_ids) != 1:
             raise StartRefused("a chat worker takes one sequence")
-        prompt = read_prompt(start.token_ids[0], vocabulary_size=self._backend.vocabulary_size)
+        self._adapters.require(start.adapter)
+        sees = self._eyes is not None
+        prompt = read_prompt(start.token_ids[0], vocabulary_size=self._backend.vocabulary_size, pictures=sees)
         if len(prompt) >= self._context_tokens:
             raise StartRefused(f"the prompt of {len(prompt)} tokens fills the context of {self._context_tokens}")
         return prompt
+
+    def _begin_parked(self) -> None:
+        while (slot := self._table.to_begin()) is not None:
+            slot.running.begin(self._clock())
+            self._count_cached(self._table.begin(slot))
+
+    def _learn_pace(self, rows: Rows, took_ns: int) -> None:
+        self._pace.observe(decode_rows=len(rows.generating), prefill_rows=rows.prefill_rows, took_ns=took_ns)
 
     def _count_cached(self, tokens: int) -> None:
         self._result.cached_tokens += tokens

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.batching.adapter_groups import AdapterGroups
 from engine.batching.batch import Batch
 from engine.batching.request import Owner, StartRefused, read_prompt
 from engine.batching.step_result import StepResult, Totals
@@ -141,12 +142,18 @@ class EmbeddingLoop:
         self._was_aborted = False
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """None: vectors are the bare model's."""
+        return ()
+
+    @property
     def has_work(self) -> bool:
         return self._has_news or bool(self._jobs)
 
     def start(self, owner: Owner, start: Start) -> bool:
         """Take the request. False: no slot is free. A Start that cannot run ends with a fault."""
         try:
+            AdapterGroups().require(start.adapter)  # vectors are the bare model's
             inputs = self._read(start)
         except StartRefused as fault:
             self._result.ended.append((owner, Ended(id=start.id, fault=str(fault))))

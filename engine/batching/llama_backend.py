@@ -5,28 +5,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from engine import llama
+from engine.answers.answer_form import SPELLED
 from engine.batching.batch import Batch
 from engine.batching.embedding import MAX_SEQUENCES, Pooling
+from engine.batching.loaded_adapters import LoadedAdapters
 from engine.batching.sampler import GREEDY, SamplingFault, TokenSampler, chain_stages, check_sampling, penalty_window
+from engine.kv_memory import KvMemory, shared_cells, slot_context_tokens
+from engine.model_options import PLAIN, ModelOptions
 from policies.call import Sampling
 
 
 class LlamaBackend:
-    """A loaded chat model whose memory holds `slots` sequences of up to `context_tokens`. Raises LlamaFault."""
+    """A loaded chat model whose memory holds `slots` sequences of up to `context_tokens`. Raises LlamaFault.
 
-    def __init__(self, path: Path, *, slots: int, context_tokens: int, batch_tokens: int, threads: int) -> None:
-        self._model = llama.Model(path)
+    What of the adapters is loaded, and what was left out, is in `adapters`. All sequences share `cells` of memory.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        slots: int,
+        context_tokens: int,
+        batch_tokens: int,
+        threads: int,
+        options: ModelOptions = PLAIN,
+    ) -> None:
+        self._model = llama.Model(path, gpu_layers=options.gpu_layers, cpu_expert_layers=options.cpu_expert_layers)
+        self.adapters = LoadedAdapters(self._model, path, options.adapters)  # before the context: see llama.Adapter
         self._vocabulary = self._model.vocabulary
-        self.context_tokens = least_context_tokens(context_tokens, self._model.context_length)
+        self.context_tokens = slot_context_tokens(
+            options.kv, asked_tokens=context_tokens, trained_tokens=self._model.context_length
+        )
+        self.cells = shared_cells(options.kv, slots=slots, context_tokens=self.context_tokens)
+        memory = structs.replace(options.kv, cells=self.cells)
         self._context = llama.Context(
-            self._model,
-            cells=slots * self.context_tokens,
-            batch_tokens=batch_tokens,
-            sequences=slots,
-            threads=threads,
+            self._model, memory=memory, batch_tokens=batch_tokens, sequences=slots, threads=threads
         )
         self._frame = BatchFrame()
         self._candidates = llama.Candidates(self._vocabulary.size)
@@ -35,12 +53,30 @@ class LlamaBackend:
         self.reuses_prefixes = self._model.cuts_prefixes
 
     def warm_up(self) -> None:
-        """Run one batch: starts the compute threads and proves that the weights give finite logits."""
+        """Run one batch: starts the compute threads and proves that the weights give finite logits. Then one with
+        each adapter; one that gives none is left out."""
+        if not self._gives_finite_logits():
+            raise llama.LlamaFault("the model's first logits are not finite numbers, the file is damaged")
+        for name in self.adapters.names:
+            self.use_adapter(name)
+            if not self._gives_finite_logits():
+                self.adapters.leave_out(name, "its first logits are not finite numbers, the file is damaged")
+        self.use_adapter("")
+
+    def _gives_finite_logits(self) -> bool:
         batch = Batch(1, 1)
         row = batch.add(0, np.zeros(1, np.int32), 0, results="last")
-        if self.decode(batch, None) != 0 or not np.isfinite(self.logits(row)).all():
-            raise llama.LlamaFault("the model's first logits are not finite numbers, the file is damaged")
+        finite = self.decode(batch, None) == 0 and bool(np.isfinite(self.logits(row)).all())
         self.cut(0, 0)
+        return finite
+
+    def use_adapter(self, name: str) -> None:
+        """Let every decode to come run under this adapter of `adapters`, "" under none."""
+        self._context.use_adapter(self.adapters.of(name))
+
+    def lend(self) -> tuple[llama.Model, llama.Context]:
+        """Model and context, for what computes on them between the loop's batches."""
+        return self._model, self._context
 
     def decode(self, batch: Batch, interrupt: Callable[[], bool] | None) -> int:
         return self._frame.decode(self._context, batch, interrupt)
@@ -71,14 +107,23 @@ class LlamaBackend:
     def piece(self, token_id: int) -> bytes:
         piece = self._pieces.get(token_id)
         if piece is None:
-            piece = self._pieces[token_id] = self._vocabulary.piece(token_id)
+            piece = self._pieces[token_id] = self._vocabulary.piece(token_id) or self._marker(token_id)
         return piece
+
+    def _marker(self, token_id: int) -> bytes:
+        """A control token that the form of the answer is read by; nothing for the others."""
+        spelled = self._vocabulary.piece(token_id, special=True)
+        return spelled if spelled.decode("utf-8", "replace") in SPELLED else b""
 
     def spell(self, token_id: int) -> bytes:
         return self._vocabulary.piece(token_id, special=True)
 
     def is_end(self, token_id: int) -> bool:
         return self._vocabulary.is_end(token_id)
+
+    def state_bytes(self) -> int:
+        """What the context memory in use takes."""
+        return self._context.state_bytes
 
     def close(self) -> None:
         self._context.close()
@@ -91,7 +136,9 @@ class LlamaVectors:
     def __init__(self, path: Path, *, context_tokens: int, batch_tokens: int, threads: int) -> None:
         self._model = llama.Model(path)
         self.pooling = self._read_pooling()
-        self.context_tokens = least_context_tokens(context_tokens, self._model.context_length)
+        self.context_tokens = slot_context_tokens(
+            KvMemory(), asked_tokens=context_tokens, trained_tokens=self._model.context_length
+        )
         self.batch_tokens = batch_tokens
         self._context = self._open(threads)
         self.reads_in_chunks = self._context.is_causal
@@ -126,7 +173,7 @@ class LlamaVectors:
     def _open(self, threads: int) -> llama.Context:
         return llama.Context(
             self._model,
-            cells=self.context_tokens + self.batch_tokens,
+            memory=KvMemory(cells=self.context_tokens + self.batch_tokens),
             batch_tokens=self.batch_tokens,
             sequences=MAX_SEQUENCES,
             threads=threads,
@@ -174,8 +221,3 @@ class BatchFrame:
                 },
             )
         self._raw.n_tokens = batch.rows
-
-
-def least_context_tokens(asked: int, trained: int) -> int:
-    """What one request may use: never beyond what the model was trained for (0: the file does not say)."""
-    return min(asked, trained) if trained > 0 else asked

@@ -28,9 +28,10 @@ WORTH_WAITING_TOKENS = 32
 
 
 class SlotState(Enum):
-    """Idle may still hold tokens; waiting is for a prefix another slot computes."""
+    """Idle may still hold tokens; waiting is for a prefix another slot computes, parked for free memory."""
 
     IDLE = "idle"
+    PARKED = "parked"
     WAITING = "waiting"
     PREFILL = "prefill"
     DECODE = "decode"
@@ -39,16 +40,18 @@ class SlotState(Enum):
 class Slot:
     """One place in the batch. Its index is its sequence id.
 
-    `tokens[:known]` are the prompt and what was generated, `tokens[:cached]` of them are in memory.
+    `tokens[:known]` are the prompt and what was generated, `tokens[:cached]` of them are in memory. `counted` of
+    them were in memory before, if only until it was full: to compute them again is nobody's to pay.
     """
 
-    __slots__ = ("cached", "index", "known", "last_used", "leader", "request", "scope", "state", "tokens")
+    __slots__ = ("cached", "counted", "index", "known", "last_used", "leader", "request", "scope", "state", "tokens")
 
     def __init__(self, index: int, context_tokens: int) -> None:
         self.index = index
         self.state = SlotState.IDLE
         self.tokens: TokenIds = np.zeros(context_tokens, np.int32)
         self.cached = 0
+        self.counted = 0
         self.known = 0
         self.scope = ""
         self.last_used = 0
@@ -79,11 +82,10 @@ class Leader(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True):
-    """Where a request goes, what it starts from (None: nothing), and whom it waits for (None: nobody)."""
+    """Where a request goes, and what of its prompt is in memory (None: nothing)."""
 
     slot: int
     prefix: Prefix | None
-    leader: Leader | None
 
 
 def common_prefix_tokens(left: TokenIds, right: TokenIds) -> int:
@@ -125,8 +127,7 @@ def place(slots: Sequence[Slot], prompt: TokenIds, scope: str, *, reuses_prefixe
     if not idle:
         return None
     prefix = longest_prefix(slots, prompt, scope) if reuses_prefixes else None
-    leader = find_leader(slots, prompt, scope, prefix.tokens if prefix else 0) if reuses_prefixes else None
-    return Placement(_choose(idle, slots, prefix).index, prefix, leader)
+    return Placement(_choose(idle, slots, prefix).index, prefix)
 
 
 def _choose(idle: Sequence[Slot], slots: Sequence[Slot], prefix: Prefix | None) -> Slot:
@@ -135,14 +136,3 @@ def _choose(idle: Sequence[Slot], slots: Sequence[Slot], prefix: Prefix | None) 
         if source.state is SlotState.IDLE and prefix.tokens * 2 >= source.cached:
             return source
     return min(idle, key=lambda slot: (slot.cached > 0, slot.last_used))
-
-
-def oldest_idle_prefix(slots: Iterable[Slot]) -> Slot | None:
-    """The idle slot to forget first when memory is short: the one unused for longest."""
-    return min((s for s in slots if s.state is SlotState.IDLE and s.cached), key=lambda s: s.last_used, default=None)
-
-
-def youngest_running(slots: Iterable[Slot]) -> Slot | None:
-    """The request that gives way when nothing can be forgotten: the last to have begun."""
-    running = (slot for slot in slots if slot.state in (SlotState.PREFILL, SlotState.DECODE))
-    return max(running, key=lambda slot: slot.last_used, default=None)

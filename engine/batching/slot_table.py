@@ -1,6 +1,7 @@
 """All slots of one worker and what lies in their memory: the acts behind the decisions of `engine.batching.slot`.
 
-Invariant: the memory of sequence i holds exactly `tokens[:cached]` of slot i, all of it under `scope`.
+Invariant: the memory of sequence i holds exactly `tokens[:cached]` of slot i, all of it under `scope`, and the
+account of cells says the same.
 """
 
 from typing import Protocol
@@ -8,18 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.batching.cell_account import CellAccount
+from engine.batching.parking import running, to_begin, to_forget, to_park
 from engine.batching.request import Owner, Request
-from engine.batching.slot import (
-    Leader,
-    Placement,
-    Prefix,
-    Slot,
-    SlotState,
-    longest_prefix,
-    oldest_idle_prefix,
-    place,
-    youngest_running,
-)
+from engine.batching.slot import Leader, Placement, Prefix, Slot, SlotState, find_leader, longest_prefix, place
 
 
 class Memory(Protocol):
@@ -34,10 +27,11 @@ class Memory(Protocol):
 
 
 class SlotTable:
-    """The slots, and every change of who runs in them and what they remember."""
+    """The slots, and every change of who runs in them and what they remember. `cells` is what the memory holds."""
 
-    def __init__(self, memory: Memory, *, slots: int, context_tokens: int) -> None:
+    def __init__(self, memory: Memory, *, slots: int, context_tokens: int, cells: int = 0) -> None:
         self._memory = memory
+        self._cells = CellAccount(cells or slots * context_tokens)
         self._slots = [Slot(index, context_tokens) for index in range(slots)]
         self._serial = 0
 
@@ -47,6 +41,14 @@ class SlotTable:
     @property
     def busy(self) -> int:
         return sum(slot.state is not SlotState.IDLE for slot in self._slots)
+
+    @property
+    def free_cells(self) -> int:
+        return self._cells.free
+
+    @property
+    def cells(self) -> int:
+        return self._cells.cells
 
     def generating(self) -> list[Slot]:
         return [slot for slot in self._slots if slot.state is SlotState.DECODE]
@@ -71,23 +73,52 @@ class SlotTable:
         return place(self._slots, prompt, scope, reuses_prefixes=self._memory.reuses_prefixes)
 
     def occupy(self, placement: Placement, request: Request, scope: str) -> None:
-        """Put `request` in its slot, on top of the prefix it can start from."""
+        """Put `request` in its slot, parked, with no more in memory than the slot's own beginning of its prompt."""
         slot = self._slots[placement.slot]
-        self._remember(slot, placement.prefix, scope)
+        prefix = placement.prefix
+        self._remember(slot, prefix if prefix and prefix.source == slot.index else None, scope)
         slot.tokens[: len(request.prompt)] = request.prompt
         slot.known = len(request.prompt)
-        slot.request, slot.leader = request, placement.leader
-        request.cached_tokens = slot.cached
-        slot.state = SlotState.WAITING if placement.leader else SlotState.PREFILL
+        slot.counted = 0
+        slot.request, slot.state = request, SlotState.PARKED
         self._touch(slot)
+
+    def to_begin(self) -> Slot | None:
+        """The parked slot that may begin now, see `engine.batching.parking`."""
+        return to_begin(self._slots, self._cells)
+
+    def begin(self, slot: Slot) -> int:
+        """Let a parked slot go on from the longest prefix in memory, or wait for one that is just computed; returns
+        the prompt tokens this saved.
+        """
+        saved = 0
+        if self._memory.reuses_prefixes:
+            saved = self._take_prefix(slot)
+            slot.leader = find_leader(self._slots, slot.tokens[: slot.known], slot.scope, slot.cached)
+        slot.state = SlotState.WAITING if slot.leader else SlotState.PREFILL
+        return saved
 
     def resolve_waiting(self) -> int:
         """Let slots go on whose leader is done or gone; returns the prompt tokens this saved."""
         saved = 0
         for slot in self._slots:
             if slot.state is SlotState.WAITING and not self._must_wait(slot):
-                saved += self._catch_up(slot, slot.running)
+                slot.state, slot.leader = SlotState.PREFILL, None
+                saved += self._take_prefix(slot)
         return saved
+
+    def advance(self, slot: Slot, rows: int) -> int:
+        """The next `rows` tokens of the slot are in memory now; returns how many never were before."""
+        self._cells.grow(slot.index, rows)
+        slot.cached += rows
+        fresh = max(0, slot.cached - slot.counted)
+        slot.counted += fresh
+        return fresh
+
+    def park(self, slot: Slot) -> None:
+        """Free the memory of a running slot; it keeps its request and tokens, and begins again later."""
+        self._lose(slot)
+        slot.state, slot.leader = SlotState.PARKED, None
 
     def release(self, slot: Slot) -> None:
         """Make the slot idle. Its tokens stay in memory as a prefix for requests of its scope."""
@@ -100,24 +131,29 @@ class SlotTable:
     def rewind(self, slot: Slot) -> None:
         """After a batch that was not done: forget what parts of it are in memory already."""
         if not self._memory.cut(slot.index, slot.cached):
-            self._memory.cut(slot.index, 0)
-            slot.cached, slot.state = 0, SlotState.PREFILL
+            self._lose(slot)
+            slot.state = SlotState.PREFILL
 
     def forget(self, slot: Slot) -> None:
-        """Free the memory of an idle slot."""
-        self._memory.cut(slot.index, 0)
-        slot.cached = slot.known = 0
+        """Free the memory of an idle or parked slot."""
+        self._clear(slot)
+        if slot.state is SlotState.IDLE:
+            slot.known = 0
 
     def forget_oldest_prefix(self) -> bool:
-        """Free the memory of the idle slot unused for longest; False when no idle slot holds any."""
-        idle = oldest_idle_prefix(self._slots)
-        if idle is not None:
-            self.forget(idle)
-        return idle is not None
+        """Free the memory that goes first of what nobody runs on; False when there is none."""
+        unused = to_forget(self._slots)
+        if unused is not None:
+            self.forget(unused)
+        return unused is not None
 
-    def youngest(self) -> Slot | None:
-        """The running slot that began last."""
-        return youngest_running(self._slots)
+    def to_park(self) -> Slot | None:
+        """The running slot that gives way; None when no more than one runs."""
+        return to_park(self._slots)
+
+    def running(self) -> list[Slot]:
+        """All slots with a request that is not parked."""
+        return running(self._slots)
 
     def _must_wait(self, slot: Slot) -> bool:
         leader = slot.leader
@@ -128,26 +164,39 @@ class SlotTable:
         same = source.request is leader.request and source.state is SlotState.PREFILL
         return same and source.cached < leader.tokens
 
-    def _catch_up(self, slot: Slot, request: Request) -> int:
-        had = slot.cached
-        prefix = longest_prefix(self._slots, request.prompt, slot.scope)
-        if prefix is not None and prefix.tokens > had:
+    def _take_prefix(self, slot: Slot) -> int:
+        """Start from the longest prefix in memory; returns the tokens that were never in this slot's before."""
+        prefix = longest_prefix(self._slots, slot.tokens[: slot.known], slot.scope)
+        if prefix is not None and prefix.tokens > slot.cached:
             self._remember(slot, prefix, slot.scope)
-        slot.state, slot.leader = SlotState.PREFILL, None
-        request.cached_tokens = slot.cached
-        return slot.cached - had
+        saved = max(0, slot.cached - slot.counted)
+        slot.counted += saved
+        slot.running.cached_tokens += saved
+        return saved
 
     def _remember(self, slot: Slot, prefix: Prefix | None, scope: str) -> None:
         """Make `prefix`, and nothing else, the slot's memory."""
         slot.scope = scope
         if prefix is not None and prefix.source == slot.index and self._memory.cut(slot.index, prefix.tokens):
+            self._cells.cut(slot.index, prefix.tokens)
             slot.cached = prefix.tokens
             return
-        self._memory.cut(slot.index, 0)
-        slot.cached = 0
+        self._clear(slot)
         if prefix is not None and prefix.source != slot.index:
             self._memory.copy(prefix.source, slot.index, prefix.tokens)
+            self._cells.copy(prefix.source, slot.index, prefix.tokens)
             slot.cached = prefix.tokens
+
+    def _lose(self, slot: Slot) -> None:
+        """Free the memory of a running slot. Its last output token, not in memory yet, is no prompt to be counted."""
+        if slot.state is SlotState.DECODE:
+            slot.counted = slot.known
+        self._clear(slot)
+
+    def _clear(self, slot: Slot) -> None:
+        self._memory.cut(slot.index, 0)
+        self._cells.cut(slot.index, 0)
+        slot.cached = 0
 
     def _touch(self, slot: Slot) -> None:
         self._serial += 1

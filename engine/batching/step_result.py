@@ -34,6 +34,9 @@ class Totals(msgspec.Struct, kw_only=True):
     started: int = 0
     ended: int = 0
     cancelled: int = 0
+    adapter_changes: int = 0
+    parked: int = 0
+    recomputed_tokens: int = 0
 
     def counters(self, busy_slots: int) -> Counters:
         return Counters(busy_slots=busy_slots, **msgspec.structs.asdict(self))
@@ -46,8 +49,11 @@ class Loop(Protocol):
     `ended`. `cancel` and `drop` free slots at once and may be called between steps only. While
     `has_work`, `step` is to be called; it asks `interrupt` now and then inside long computations, and gives up
     that computation when the answer is True. `would_interrupt` says whether cancelling frees a running prefill.
+    `adapters` are the names of those it can run a request under, beside the bare model.
     """
 
+    @property
+    def adapters(self) -> tuple[str, ...]: ...
     @property
     def has_work(self) -> bool: ...
     def start(self, owner: Owner, start: Start) -> bool: ...

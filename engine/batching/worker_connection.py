@@ -24,10 +24,17 @@ class Connection:
         self._stream = stream
         self._reader = FrameReader(WorkerRequest)
         self._unsent = bytearray()
-        self.is_greeted = False  # its Hello came, so it may be sent steps
+        self.is_greeted = False  # its Hello came
+        self.hears_steps = False
+        self.said_farewell = False
 
     def fileno(self) -> int:
         return self._stream.fileno()
+
+    @property
+    def sends_no_start(self) -> bool:
+        """From now on: it said farewell, or it is the supervisor's, which hears no steps."""
+        return self.said_farewell or (self.is_greeted and not self.hears_steps)
 
     @property
     def has_unsent(self) -> bool:
@@ -77,4 +84,5 @@ class Connection:
         if not isinstance(hello, Hello) or hello.version != PROTOCOL_VERSION:
             raise ConnectionLost(f"the first frame is not a Hello of version {PROTOCOL_VERSION}")
         self.is_greeted = True
+        self.hears_steps = hello.steps
         return rest

@@ -3,6 +3,9 @@
 A turn: wait for sockets (not at all while there is work, without end while there is none), hand what came
 to the loop, run one step, send every gateway its part of it. Inside a long prefill the loop asks
 `_interrupt`, which looks at the sockets too, but only collects: frames are handed over between steps.
+
+Told to drain, it accepts nobody (who connects waits in the backlog for the next process), answers every start with
+`SlotTaken`, and ends once nothing runs and every gateway has said that no start of its is under way: none is lost.
 """
 
 import select
@@ -14,12 +17,27 @@ import msgspec
 
 from engine.batching.step_result import Loop, StepResult
 from engine.batching.worker_connection import Connection, ConnectionLost
-from engine.frames import AskCounters, Cancel, Ended, Frame, Output, SlotTaken, Start, Step, WorkerHello
+from engine.frames import (
+    AskCounters,
+    Cancel,
+    Drain,
+    Ended,
+    Farewell,
+    Frame,
+    Leaving,
+    Output,
+    SlotTaken,
+    Start,
+    Step,
+    WorkerHello,
+)
 
-# The first wall leaves few descriptors; gateways are one or a few, each with one connection (and one more while
-# it is replaced).
+# The second wall leaves room for these and no more; gateways are one or a few, each with one connection (and one more
+# while it is replaced).
 MAX_CONNECTIONS = 16
-POLL_INTERVAL_NS = 5_000_000  # in a prefill: a cancel is seen within 5 ms, at 200 polls a second
+POLL_INTERVAL_NS = 2_000_000  # in a prefill: a cancel is seen within 2 ms; a poll takes some 10 microseconds
+FAREWELL_NS = 5_000_000_000  # for a gateway to say farewell and read its last: one that is stopped keeps no worker
+LEAVING_POLL_MS = 100
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -40,21 +58,25 @@ class WorkerService:
         self._poll = select.poll()
         self._last_poll_ns = 0
         self._is_stopping = False
+        self._leaves_by_ns: int | None = None
         self._highest_fence = 0
+        self._tenant: str | None = None  # whom this process is given to, from the first start to its end
         listener.setblocking(False)
         self._poll.register(listener, select.POLLIN)
         self._poll.register(stop, select.POLLIN)
 
     def run(self) -> None:
-        """Serve; returns at the first step after the stop."""
-        while not self._is_stopping:
+        """Serve; returns at the first step after the stop, or when it has drained."""
+        while not (self._is_stopping or self._has_drained()):
             self.turn()
+        if self._is_stopping:
+            self._say_leaving()  # an end that was asked for is no death: nobody's request is held to have caused it
         for connection in self._connections.values():
             connection.close()
 
     def turn(self) -> None:
         """See the head of the module."""
-        self._look(0 if self._loop.has_work else None)
+        self._look(0 if self._loop.has_work else self._patience_ms())
         while self._inbox:
             self._handle(*self._inbox.popleft())
         if self._loop.has_work and not self._is_stopping:
@@ -124,7 +146,7 @@ class WorkerService:
     def _lose(self, connection: Connection) -> None:
         self._poll.unregister(connection)
         del self._connections[connection.fileno()]
-        if len(self._connections) == MAX_CONNECTIONS - 1:
+        if len(self._connections) == MAX_CONNECTIONS - 1 and self._leaves_by_ns is None:
             self._poll.register(self._listener, select.POLLIN)
         connection.close()
         self._inbox.append((connection, Lost()))
@@ -142,18 +164,58 @@ class WorkerService:
                 self._loop.cancel(connection, frame.id)
             case AskCounters():
                 self._send(connection, self._loop.counters())
+            case Drain():
+                self._leave(connection)
+            case Farewell():
+                connection.said_farewell = True
             case _:
                 pass  # a second Hello: harmless, and FrameReader lets nothing else through
 
     def _start(self, connection: Connection, start: Start) -> bool:
         """Whether it was started: not when all slots are taken, nor when who decided it has been followed by another.
 
-        A gateway that was stopped, and goes on deciding though its lease is over, would give a slot out twice.
+        A gateway that was stopped, and goes on deciding though its lease is over, would give a slot out twice. Nor for
+        another tenant than the first: this process leaves, so that a new one can serve it.
         """
-        if 0 < start.fence < self._highest_fence:
+        if self._leaves_by_ns is not None or 0 < start.fence < self._highest_fence:
             return False
         self._highest_fence = max(self._highest_fence, start.fence)
+        if self._tenant not in (None, start.tenant):
+            self._leave(None)
+            return False
+        self._tenant = start.tenant
         return self._loop.start(connection, start)
+
+    # ---- leaving
+
+    def _leave(self, drainer: Connection | None) -> None:
+        """Begin to drain. Who asked for it sends no starts; None: nobody did."""
+        if self._leaves_by_ns is not None:
+            return
+        self._leaves_by_ns = time.monotonic_ns() + FAREWELL_NS
+        if drainer is not None:
+            drainer.said_farewell = True
+        if len(self._connections) < MAX_CONNECTIONS:
+            self._poll.unregister(self._listener)
+        self._say_leaving()
+
+    def _say_leaving(self) -> None:
+        for connection in list(self._connections.values()):
+            self._send(connection, Leaving())
+
+    def _patience_ms(self) -> int | None:
+        return None if self._leaves_by_ns is None else LEAVING_POLL_MS
+
+    def _has_drained(self) -> bool:
+        """Nothing runs or is left to send, and no start that was sent before `Leaving` was read is on its way."""
+        if self._leaves_by_ns is None:
+            return False
+        if self._loop.has_work:
+            self._leaves_by_ns = time.monotonic_ns() + FAREWELL_NS
+            return False
+        connections = self._connections.values()
+        is_over = all(each.sends_no_start and not each.has_unsent for each in connections)
+        return is_over or time.monotonic_ns() >= self._leaves_by_ns
 
     def _publish(self, result: StepResult) -> None:
         """Send every gateway the step's figures, and the outputs and endings of its own requests."""
@@ -164,7 +226,7 @@ class WorkerService:
         for owner, end in result.ended:
             ended[owner].append(end)
         for connection in list(self._connections.values()):
-            if connection.is_greeted:
+            if connection.hears_steps:
                 frame = step_frame(result, tuple(outputs[connection]), tuple(ended[connection]))
                 self._send(connection, frame)
 

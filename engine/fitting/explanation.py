@@ -32,12 +32,11 @@ def explain(plan: Fit, model: ModelSize, machine: Machine, overrides: Overrides)
     )
 
 
-def refusal_text(fault: DoesNotFit, model: ModelSize, overrides: Overrides) -> str:
+def refusal_text(fault: DoesNotFit, model: ModelSize, remedies: tuple[str, ...]) -> str:
     """One line: what the nearest candidate needs on each device, the budget, and what would help."""
     plan = fault.nearest
     parts = "; ".join(_needs_text(device, plan, model) for device in plan.devices)
-    remedies = ", ".join(_remedies(plan, overrides))
-    return f"{parts}; {size_text(plan.over_bytes)} are missing: {remedies}"
+    return f"{parts}; {size_text(plan.over_bytes)} are missing: {', or '.join(remedies)}"
 
 
 def size_text(count: int) -> str:
@@ -91,41 +90,31 @@ def _layers_text(device: DeviceUse, plan: Fit) -> str:
     output = " and the output layer" if device.holds_output else ""
     kept = plan.cpu_expert_layers if device.kind == "cpu" else 0
     experts = f", experts of the first {kept} layers" if kept else ""
-    return f"{device.layers} layers{output}{experts}"
+    layers = "1 layer" if device.layers == 1 else f"{device.layers} layers"
+    return f"{layers}{output}{experts}"
 
 
 def _limit_text(device: DeviceUse) -> str:
     return f"needs {size_text(device.total_bytes)} of {size_text(device.limit_bytes)}"
 
 
-def _kv_text(device: DeviceUse, plan: Fit, model: ModelSize) -> str:
+def _kv_text(device: DeviceUse, plan: Fit, model: ModelSize, name: str = "KV") -> str:
     shape = plan.shape
     each = kv_token_bytes(model, shape.kv_type)
     share = f" for {device.layers} of {len(model.layers)} layers" if device.layers < len(model.layers) else ""
     apart = any(layer.state_bytes or (layer.window_tokens and not shape.full_windows) for layer in model.layers)
     rest = "; recurrent layers and small windows counted apart" if apart else ""
     tokens = f"{shape.slots} slots x {shape.context_tokens} tokens x {each / 1024:.1f} KiB{share}{rest}"
-    return f"KV {size_text(device.kv_bytes)} ({tokens})"
+    return f"{name} {size_text(device.kv_bytes)} ({tokens})"
 
 
 def _needs_text(device: DeviceUse, plan: Fit, model: ModelSize) -> str:
-    buffers = size_text(device.buffer_bytes + device.runtime_bytes)
+    keys = _kv_text(device, plan, model, f"KV in {plan.shape.kv_type}")
     return (
-        f"{device.name} needs {size_text(device.total_bytes)}: weights {size_text(device.weights_bytes)} + "
-        f"{_kv_text(device, plan, model)} + buffers {buffers}; the budget is {size_text(device.limit_bytes)}"
+        f"{device.name} needs {size_text(device.total_bytes)}: weights {size_text(device.weights_bytes)} + {keys} + "
+        f"compute buffers {size_text(device.buffer_bytes)} + process {size_text(device.runtime_bytes)}; "
+        f"the budget is {size_text(device.limit_bytes)}"
     )
-
-
-def _remedies(plan: Fit, overrides: Overrides) -> tuple[str, ...]:
-    """What the operator can still change, nearest at hand first."""
-    stated = {
-        "fewer slots": overrides.slots is not None and plan.shape.slots > 1,
-        "a shorter context_tokens": overrides.context_tokens is not None or len(plan.devices) > 1,
-        "a quantised kv_type": overrides.kv_type == "f16",
-        "gpu_layers left to the planner": overrides.gpu_layers is not None,
-        "a larger memory budget": overrides.memory_bytes is not None,
-    }
-    return (*(name for name, helps in stated.items() if helps), "a model quantised further", "more memory")
 
 
 def _hardware_lines(plan: Fit) -> tuple[Line, ...]:

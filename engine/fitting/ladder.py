@@ -5,7 +5,7 @@ higher step, never costs either:
 
  (1) the fewest slots, context doubling from 512 up to the wanted 4096 tokens (or what the model states)
  (2) slots one by one, up to 8
- (3) context doubling on, up to what the model states
+ (3) context doubling on, up to what the model states, or to `most_context_tokens` where that is given
 
 f16 is taken where it fits. q8_0 (half the memory; 4 % slower on CPU) is taken only to reach a step of (1) or (2),
 q4_0 (28 %; changes what the model writes) only to reach one of (1), and neither without flash attention. What the
@@ -32,7 +32,9 @@ class OverrideRefused(ValueError):
 class Overrides(Struct, frozen=True, kw_only=True):
     """What `config.yaml` states; None is planned. `gpu_layers` counts the output layer, as llama.cpp does;
     `cpu_expert_layers` is how many of the first layers keep their experts on the CPU. `full_windows` False makes
-    sliding windows small and gives up the reuse of prefixes.
+    sliding windows small and gives up the reuse of prefixes. `most_context_tokens` bounds a planned context.
+    `every_row_results`: each row of a step gives a result (vectors), not one a slot. All slots share `kv_cells`, which
+    bound the context of each.
     """
 
     memory_bytes: int | None = None
@@ -45,6 +47,9 @@ class Overrides(Struct, frozen=True, kw_only=True):
     gpu_layers: int | None = None
     cpu_expert_layers: int | None = None
     full_windows: bool = True
+    most_context_tokens: int | None = None
+    every_row_results: bool = False
+    kv_cells: int | None = None
 
 
 class Rung(Struct, frozen=True, kw_only=True):
@@ -81,7 +86,9 @@ def check_overrides(model: ModelSize, machine: Machine, overrides: Overrides) ->
 def rungs_of(model: ModelSize, machine: Machine, overrides: Overrides) -> tuple[Rung, ...]:
     """The ladder, lowest first, at least one rung."""
     slots = _slots(overrides)
-    contexts, wanted = _contexts(model.context_length or WANTED_CONTEXT_TOKENS, overrides.context_tokens)
+    own = model.context_length or WANTED_CONTEXT_TOKENS
+    own = min(own, overrides.kv_cells or own)
+    contexts, wanted = _contexts(min(own, overrides.most_context_tokens or own), overrides.context_tokens)
     flash = flash_possible(model, machine, overrides) and overrides.flash_attention is not False
     steps = [
         *((slots[0], context) for context in contexts if context <= wanted),

@@ -2,8 +2,9 @@
 
 Rules:
 
-- The budget of a machine is its memory less `SERVICE_BYTES` for gateway, supervisor and preparer and less a
-  sixteenth for the kernel and its page tables; a budget that the operator states replaces it.
+- The budget of a machine is its memory, or what is free of it where that is less, less `SERVICE_BYTES` for gateway,
+  supervisor and preparer and less a sixteenth of all for the kernel, its page tables and its cache of files; a budget
+  that the operator states replaces it.
 - A GPU gives what is free on it. One that shares the machine's memory (Apple) draws on both limits.
 - Threads: workers that may be busy together share the cores minus the gateway's one; each gets at least one.
   OpenMP barriers that spin beside another busy process cost more than a thread brings.
@@ -45,16 +46,22 @@ class Gpu(Struct, frozen=True, kw_only=True):
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """What the workers run on: usable cores, memory in bytes (the container's where that is less), GPUs in order."""
+    """What the workers run on: usable cores, memory in bytes (the container's where that is less), GPUs in order.
+
+    `available_bytes` is what of the memory is free before a worker starts; None: all of it.
+    """
 
     cores: int
     memory_bytes: int
     gpus: tuple[Gpu, ...] = ()
+    available_bytes: int | None = None
 
 
 def memory_budget_bytes(machine: Machine) -> int:
     """What all workers together may take of the machine's memory; never negative."""
-    return max(0, machine.memory_bytes - SERVICE_BYTES - machine.memory_bytes // KERNEL_SHARE)
+    free_bytes = machine.memory_bytes if machine.available_bytes is None else machine.available_bytes
+    kept_bytes = SERVICE_BYTES + machine.memory_bytes // KERNEL_SHARE
+    return max(0, min(machine.memory_bytes, free_bytes) - kept_bytes)
 
 
 def share_threads(cores: int, workers: int) -> tuple[int, ...]:

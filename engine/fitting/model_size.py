@@ -81,7 +81,9 @@ class ModelSize(Struct, frozen=True, kw_only=True):
 
 
 class ContextShape(Struct, frozen=True, kw_only=True):
-    """The memory of one context: `slots` requests of `context_tokens` each, `batch_tokens` a step."""
+    """The memory of one context: `slots` requests of `context_tokens` each, `batch_tokens` a step, of which
+    `result_rows` give a result (0: one a slot). They share `kv_cells` tokens (0: as many as they could use).
+    """
 
     slots: int
     context_tokens: int
@@ -89,11 +91,14 @@ class ContextShape(Struct, frozen=True, kw_only=True):
     kv_type: KvType
     flash_attention: bool
     full_windows: bool = True
+    result_rows: int = 0
+    kv_cells: int = 0
 
     @property
     def cells(self) -> int:
         """Tokens that the memory holds, padded as llama.cpp does."""
-        return _padded(self.slots * self.context_tokens)
+        most = self.slots * self.context_tokens
+        return _padded(min(self.kv_cells or most, most))
 
 
 def kv_bytes(layer: LayerSize, shape: ContextShape) -> int:

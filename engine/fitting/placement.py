@@ -156,6 +156,8 @@ def _shapes(model: ModelSize, machine: Machine, overrides: Overrides, rung: Rung
             kv_type=kv_type,
             flash_attention=flash,
             full_windows=overrides.full_windows,
+            result_rows=rung.batch_tokens if overrides.every_row_results else 0,
+            kv_cells=overrides.kv_cells or 0,
         )
 
 
@@ -241,6 +243,6 @@ def _cpu_use(model: ModelSize, candidate: _Candidate, shape: ContextShape, first
         weights_bytes=weights + (model.output_bytes if output and not model.shares_output else 0),
         kv_bytes=sum(kv_bytes(layer, shape) for layer in own),
         buffer_bytes=compute_bytes(model, shape) if computes else input_compute_bytes(model, shape),
-        runtime_bytes=PROCESS_BYTES + 4 * shape.slots * model.vocabulary,
+        runtime_bytes=PROCESS_BYTES + 4 * (shape.result_rows or shape.slots) * model.vocabulary,
         limit_bytes=limit,
     )

@@ -7,9 +7,13 @@ from typing import NoReturn
 import msgspec
 
 from engine.errors import ContextTooLong, DeadlineExceeded, PrepareFailed
-from engine.frames import Ended, Failed, Output, Prepare, Ready, Start, Step
+from engine.frames import MAX_FRAME_BYTES, Ended, Failed, Prepare, Ready, Start, Step
 from engine.interface import Prepared, StepReport
-from policies.call import Call, Embedded, Event, Final, Message, Text, Timings, Usage
+from engine.pictures import is_whole
+from engine.prefix_scope import prefix_scope
+from policies.call import Call, Embedded, Event, Final, Message, Timings, Usage
+
+MAX_IMAGES_BYTES = MAX_FRAME_BYTES * 3 // 4  # what remains is for the text beside them
 
 
 def pack_ids(ids: Sequence[int]) -> bytes:
@@ -53,8 +57,17 @@ def prepare_frame(frame_id: int, call: Call) -> Prepare:
         schema=call.format.schema if call.format.kind == "schema" else None,
         truncate=call.truncate,
         max_output_tokens=call.max_output_tokens or 0,
-        cache_scope=call.cache_scope,
+        cache_scope=prefix_scope(call.cache_scope, call.adapter),
+        images=call.images,
     )
+
+
+def check_images(call: Call) -> None:
+    """Raises PrepareFailed for images that are too large together to travel in one frame."""
+    images = [*call.images, *(image for message in call.messages for image in message.images)]
+    if sum(map(len, images)) > MAX_IMAGES_BYTES:
+        text = f"the images of one request may have {MAX_IMAGES_BYTES} bytes together"
+        raise PrepareFailed("images_too_large", text)
 
 
 def prepared_call(call: Call, ready: Ready) -> Prepared:
@@ -62,13 +75,17 @@ def prepared_call(call: Call, ready: Ready) -> Prepared:
     sequences = len(call.inputs) if call.kind == "embedding" else 1
     if len(ready.token_ids) != sequences:
         raise ValueError(f"{len(ready.token_ids)} sequences for {sequences}")
+    if not all(map(is_whole, ready.images)):
+        raise ValueError("a picture with more or fewer pixels than its size says")
     return Prepared(
-        call=call,
+        call=_without_images(call),
         prompt_tokens=ready.prompt_tokens,
         prompt_ids=tuple(map(unpack_ids, ready.token_ids)),
         block_hashes=ready.block_hashes,
         grammar=ready.grammar,
         max_output_tokens=ready.max_output_tokens,
+        form=ready.form,
+        images=ready.images,
     )
 
 
@@ -93,15 +110,13 @@ def start_frame(frame_id: int, prepared: Prepared, seed: int, fence: int = 0) ->
         sampling=sampling,
         max_output_tokens=prepared.max_output_tokens,
         cache_scope=call.cache_scope,
+        adapter=call.adapter,
         top_logprobs=call.top_logprobs,
         grammar=prepared.grammar,
         fence=fence,
+        images=prepared.images,
+        tenant=call.tenant,
     )
-
-
-def text_event(output: Output) -> Text:
-    """The event of what one request gained in one step."""
-    return Text(output.text, output.logprobs, output.output_tokens)
 
 
 def last_events(ended: Ended, prepared: Prepared) -> tuple[Event, ...]:
@@ -127,6 +142,14 @@ def step_report(step: Step) -> StepReport:
     )
 
 
+def _without_images(call: Call) -> Call:
+    """`call` as what waits in the queue needs it: what a caller's images hold is in the pictures now."""
+    if not (call.images or any(message.images for message in call.messages)):
+        return call
+    messages = tuple(msgspec.structs.replace(message, images=()) for message in call.messages)
+    return msgspec.structs.replace(call, images=(), messages=messages)
+
+
 def _embedded(ended: Ended, prepared: Prepared) -> Embedded:
     if len(ended.vectors) != len(prepared.prompt_ids):
         raise ValueError(f"{len(ended.vectors)} vectors for {len(prepared.prompt_ids)} inputs")
@@ -134,8 +157,11 @@ def _embedded(ended: Ended, prepared: Prepared) -> Embedded:
 
 
 def _context(ended: Ended, prepared: Prepared) -> tuple[int, ...]:
-    """Prompt and answer as ids, for the dialect that lets a caller hand them back; not for raw prompts."""
+    """Prompt and answer as ids, for the dialect that lets a caller hand them back; not for raw prompts.
+
+    Nor with images: their rows are no tokens, and the pictures are gone by then.
+    """
     call = prepared.call
-    if call.kind != "completion" or call.raw:
+    if call.kind != "completion" or call.raw or prepared.images:
         return ()
     return (*prepared.prompt_ids[0], *unpack_ids(ended.token_ids))

@@ -13,7 +13,18 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from engine.frames import PROTOCOL_VERSION, Frame, FrameError, FrameReader, Hello, PreparerHello, WorkerHello, encode
+from engine.frames import (
+    MAX_FRAME_BYTES,
+    PROTOCOL_VERSION,
+    Frame,
+    FrameError,
+    FrameReader,
+    Hello,
+    PreparerHello,
+    WorkerHello,
+    encode,
+)
+from engine.loader_frames import LoaderHello
 from engine.restarts import doubling_s
 
 log = logging.getLogger("corral.engine")
@@ -22,8 +33,10 @@ READ_BYTES = 256 * 1024
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 2.0
 # A process that does not read (a long prefill) may be sent this much ahead; beyond it it counts as stuck.
 UNSENT_BYTES = 128 * 1024 * 1024
+# Without steps no more comes than a hello and totals: a worker that was taken over shall not fill the supervisor.
+MOST_BYTES_WITHOUT_STEPS = 1024 * 1024
 
-AnyHello = WorkerHello | PreparerHello
+AnyHello = WorkerHello | PreparerHello | LoaderHello
 
 
 class ChannelClosed(Exception):
@@ -47,15 +60,26 @@ class Listener(Protocol):
 
 
 class Channel:
-    """See the head of the module. `answers` is the union of frames the other side may send."""
+    """See the head of the module. `answers` is the union of frames the other side may send.
+
+    Without `steps` a worker is asked to send none.
+    """
 
     def __init__(
-        self, path: str, answers: Any, listener: Listener, jitter: Callable[[], float] = random.random
+        self,
+        path: str,
+        answers: Any,
+        listener: Listener,
+        jitter: Callable[[], float] = random.random,
+        *,
+        steps: bool = True,
     ) -> None:
         self._path = path
         self._answers = answers
         self._listener = listener
         self._jitter = jitter
+        self._hello = Hello(version=PROTOCOL_VERSION, steps=steps)
+        self._most_bytes = MAX_FRAME_BYTES if steps else MOST_BYTES_WITHOUT_STEPS
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -103,7 +127,7 @@ class Channel:
         """One connection, from connect to the other side's end of it; whether it came to a greeting."""
         reader, writer = await asyncio.open_unix_connection(self._path)
         try:
-            writer.write(encode(Hello(version=PROTOCOL_VERSION)))
+            writer.write(encode(self._hello))
             return await self._listen(reader, writer)
         finally:
             writer.close()
@@ -111,7 +135,7 @@ class Channel:
                 await writer.wait_closed()
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        frames = FrameReader(self._answers)
+        frames = FrameReader(self._answers, self._most_bytes)
         try:
             while data := await reader.read(READ_BYTES):
                 for frame in frames.feed(data):

@@ -8,7 +8,7 @@ from engine import frames
 from engine.errors import DeadlineExceeded, ModelNotReady
 from engine.frames import Describe, Failed, FrameError, PreparerHello
 from engine.interface import Prepared
-from engine.links.call_frames import prepare_frame, prepared_call, raise_failed
+from engine.links.call_frames import check_images, prepare_frame, prepared_call, raise_failed
 from engine.links.channel import Channel, ChannelClosed
 from engine.links.turns import Turns
 from engine.plan import ProcessPlan
@@ -44,6 +44,7 @@ class PreparerLink:
 
     async def prepare(self, call: Call) -> Prepared:
         """`call` made ready. Raises PrepareFailed, ContextTooLong, DeadlineExceeded, ModelNotReady."""
+        check_images(call)
         answer = await self._ask(call.cache_scope, lambda frame_id: prepare_frame(frame_id, call))
         if not isinstance(answer, frames.Ready):
             raise ModelNotReady("preparer_answer_mismatch")

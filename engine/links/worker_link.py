@@ -3,24 +3,43 @@
 State of a request: `start` → (text)* → one of: ended, slot taken, worker lost, read too slowly, left.
 Each of the last five ends it once; the last two send `Cancel`. Frames are handed on without waiting, so a
 reader that stalls never holds up the others; it is cut off once `UNREAD_EVENTS` wait for it.
+
+Nobody vouches for a worker: what it says of itself stays within the plan, one output within `MOST_OUTPUT_CHARACTERS`.
+
+A worker that makes room for another says `Leaving`: it gets no more requests, those that run go on to their end, and
+one that was to run there is answered `SlotTaken`, so that it goes back to the queue, until a worker greets again.
+A worker that is lost without that word has died, and the observer hears of what ran there (`last_batch`).
 """
 
 import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from engine import frames
+from engine.answers.answer_events import AnswerEvents
 from engine.errors import EngineError, ReaderTooSlow, SlotTaken, WorkerDied
 from engine.frames import Cancel, Ended, FrameError, WorkerHello
-from engine.interface import Observer, Prepared, TargetState
-from engine.links.call_frames import last_events, start_frame, step_report, text_event
+from engine.interface import Observer, Prepared, Standby, TargetState
+from engine.links.call_frames import last_events, start_frame, step_report
 from engine.links.channel import Channel, ChannelClosed
+from engine.links.last_batch import LastBatch
 from engine.plan import ProcessPlan
+from engine.residency import Residence, State
 from policies.call import CallKind, Event, Final
 
 UNREAD_EVENTS = 2048  # about half a minute of a fast stream; a client that is slower is stopped by its write deadline
+UNREAD_CHARACTERS = 4 * 1024 * 1024  # a worker that was taken over shall not fill the gateway with few long pieces
+MOST_OUTPUT_CHARACTERS = 8 * 1024  # a token, and a stop string's length that was held back before it
+
+STANDBY: dict[State, Standby] = {
+    "unloaded": "absent",
+    "draining": "absent",
+    "starting": "loading",
+    "held": "failed",
+}
+"""What the loader's word means for a worker that does not answer; one that restarts comes back soon or is held."""
 
 KINDS: dict[str, tuple[CallKind, ...]] = {"chat": ("chat", "completion"), "embedding": ("embedding",)}
 
@@ -30,10 +49,24 @@ class EventStream(AsyncIterator[Event]):
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
-        self.over = False
+        self.over = self.began = False
+        self._answer = AnswerEvents(prepared.form, prepared.call.tools)
         self._unread: deque[Event] = deque()
+        self._characters = 0  # since all was read
         self._error: EngineError | None = None
         self._news = asyncio.Event()
+
+    def take(self, output: frames.Output) -> None:
+        """Add what one step gained."""
+        self.began = True
+        self._characters += len(output.text)
+        for event in self._answer.take(output.text, output.logprobs, output.output_tokens):
+            self.put(event)
+
+    def close(self, last: Iterable[Event]) -> None:
+        """Add what was held back, and the `last` events."""
+        for event in (*self._answer.finish(), *last):
+            self.put(event)
 
     def put(self, event: Event) -> None:
         """Add `event`; `Final` ends the stream."""
@@ -43,7 +76,7 @@ class EventStream(AsyncIterator[Event]):
 
     def full(self) -> bool:
         """True when as much is unread as may be."""
-        return len(self._unread) >= UNREAD_EVENTS
+        return len(self._unread) >= UNREAD_EVENTS or self._characters > UNREAD_CHARACTERS
 
     def fail(self, error: EngineError) -> None:
         """End the stream with `error`, once what came before was read."""
@@ -64,7 +97,10 @@ class EventStream(AsyncIterator[Event]):
                 raise StopAsyncIteration
             self._news.clear()
             await self._news.wait()
-        return self._unread.popleft()
+        event = self._unread.popleft()
+        if not self._unread:
+            self._characters = 0
+        return event
 
 
 class WorkerLink:
@@ -78,6 +114,11 @@ class WorkerLink:
         self._streams: dict[int, EventStream] = {}
         self._ids = itertools.count(1)
         self._counters: asyncio.Future[frames.Counters] | None = None
+        self._is_away = False
+        self._is_ready = False
+        self._residence: Residence | None = None
+        self._last_batch = LastBatch()
+        self._adapters = tuple(name for name, _ in plan.adapters)
 
     def open(self) -> None:
         """Begin to connect."""
@@ -89,14 +130,27 @@ class WorkerLink:
 
     async def close(self) -> None:
         """End the connection; what still runs here ends with WorkerDied."""
+        self._is_away = True  # nobody died
         await self._channel.close()
+
+    def stand(self, residence: Residence | None) -> None:
+        """What the loader says of this worker by now; None: nothing is known."""
+        before, self._residence = self._standing(), residence
+        if not self._is_ready and self._standing() != before:
+            self._announce(self.plan.slots, ready=False)
 
     @contextlib.asynccontextmanager
     async def run(self, prepared: Prepared, seed: int, fence: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
-        """Run `prepared`; leaving the context before its end cancels it in the worker. Raises WorkerDied."""
+        """Run `prepared`; leaving the context before its end cancels it in the worker.
+
+        Raises WorkerDied, or SlotTaken where the worker has left for another.
+        """
+        if self._is_away:
+            raise SlotTaken("worker_away")
         frame_id = next(self._ids)
         stream = EventStream(prepared)
         self._send(start_frame(frame_id, prepared, seed, fence))
+        self._last_batch.started(len(self._streams))
         self._streams[frame_id] = stream
         try:
             yield stream
@@ -117,6 +171,11 @@ class WorkerLink:
         """The worker is loaded and serves."""
         if not isinstance(hello, WorkerHello) or (hello.model, hello.role) != (self.plan.model, self.plan.role):
             raise FrameError(f"{self.plan.name} is not the process that the plan names")
+        if hello.slots > self.plan.slots or hello.threads > self.plan.threads:
+            raise FrameError(f"{self.plan.name} claims more slots or threads than the plan gives it")
+        planned = [name for name, _ in self.plan.adapters]
+        self._adapters = tuple(name for name in hello.adapters if name in planned)
+        self._is_away = False
         self._announce(hello.slots, ready=True, slot_tokens=hello.slot_context_tokens, threads=hello.threads)
 
     def received(self, frame: object) -> None:
@@ -124,15 +183,18 @@ class WorkerLink:
         if isinstance(frame, frames.Step):
             self._take_step(frame)
         elif isinstance(frame, frames.SlotTaken):
-            self._end(frame.id, SlotTaken("slot_taken"))
+            self._take_refusal(frame.id)
         elif isinstance(frame, frames.Counters):
             self._answer_counters(frame)
+        elif isinstance(frame, frames.Leaving):
+            self._let_go()
         else:
             raise FrameError("a second hello")
 
     def lost(self, reason: str) -> None:
         """The worker is gone, and with it all that ran there."""
         streams, self._streams = self._streams, {}
+        self._report_death(streams.values())
         for stream in streams.values():
             stream.fail(WorkerDied(reason))
         if self._counters is not None and not self._counters.done():
@@ -142,7 +204,22 @@ class WorkerLink:
 
     # ---- inside
 
+    def _report_death(self, streams: Iterable[EventStream]) -> None:
+        batch, alone = self._last_batch.died(stream.prepared for stream in streams)
+        if batch and not self._is_away:
+            self._observer.target_died(self.target, batch, alone=alone)
+
+    def _let_go(self) -> None:
+        """Every start of ours that the worker has not read yet is before this farewell, so it answers them."""
+        if self._is_away:
+            return  # said again
+        self._is_away = True
+        self._announce(self.plan.slots, ready=False)
+        with contextlib.suppress(WorkerDied):  # it may be gone by now
+            self._send(frames.Farewell())
+
     def _take_step(self, step: frames.Step) -> None:
+        self._last_batch.stepped(step.busy_slots)
         for output in step.outputs:
             stream = self._streams.get(output.id)
             if stream is None:
@@ -150,11 +227,20 @@ class WorkerLink:
             if stream.full():
                 self._leave(output.id)
                 stream.cut(ReaderTooSlow("reader_too_slow"))
+            elif len(output.text) > MOST_OUTPUT_CHARACTERS:
+                self._leave(output.id)
+                stream.cut(WorkerDied("worker_answer_malformed"))
             else:
-                stream.put(text_event(output))
+                stream.take(output)
         for ended in step.ended:
             self._take_end(ended)
         self._observer.step_reported(self.target, step_report(step))
+
+    def _take_refusal(self, frame_id: int) -> None:
+        """Only what has not begun goes back to the queue: its caller would be told the beginning twice."""
+        stream = self._streams.get(frame_id)
+        began = stream is not None and stream.began
+        self._end(frame_id, WorkerDied("worker_answer_malformed") if began else SlotTaken("slot_taken"))
 
     def _take_end(self, ended: Ended) -> None:
         if ended.fault:
@@ -168,8 +254,7 @@ class WorkerLink:
         except ValueError:
             stream.fail(WorkerDied("worker_answer_malformed"))
             return
-        for event in events:
-            stream.put(event)
+        stream.close(events)
 
     def _end(self, frame_id: int, error: EngineError) -> None:
         if (stream := self._streams.pop(frame_id, None)) is not None:
@@ -177,7 +262,8 @@ class WorkerLink:
 
     def _leave(self, frame_id: int) -> None:
         """Give up a request; nothing is sent for one that is over."""
-        if self._streams.pop(frame_id, None) is not None:
+        if (stream := self._streams.pop(frame_id, None)) is not None:
+            self._last_batch.left(stream.prepared)
             with contextlib.suppress(WorkerDied):  # a worker that is gone has nothing to cancel
                 self._send(Cancel(id=frame_id))
 
@@ -191,7 +277,16 @@ class WorkerLink:
         except ChannelClosed as fault:
             raise WorkerDied(fault.reason) from None
 
+    def _standing(self) -> tuple[Standby, float, str]:
+        """How it is with a worker that is not ready, how long a load takes, and why it failed."""
+        known = self._residence
+        if known is None:
+            return "absent" if self._is_away else "", 0.0, ""
+        return STANDBY.get(known.state, "absent" if self._is_away else ""), known.load_s, known.reason
+
     def _announce(self, slots: int, *, ready: bool, slot_tokens: int = 0, threads: int = 0) -> None:
+        self._is_ready = ready
+        standby, load_s, fault = self._standing()
         self._observer.target_changed(
             TargetState(
                 target=self.target,
@@ -199,7 +294,11 @@ class WorkerLink:
                 kinds=KINDS[self.plan.role],
                 slots=slots,
                 ready=ready,
+                adapters=("", *self._adapters),
                 slot_weight=(threads or slots) / slots,
                 slot_tokens=slot_tokens,
+                standby="" if ready else standby,
+                load_s=load_s,
+                fault="" if ready else fault,
             )
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from engine.answers.answer_form import PLAIN
 from engine.errors import ContextTooLong, PrepareFailed
 from engine.frames import (
     PROTOCOL_VERSION,
@@ -82,7 +83,8 @@ class Preparer:
     def _ready(self, asked: Prepare) -> Ready:
         grammar = self._grammar(asked)
         today = datetime.now().astimezone()
-        sequences = self._maker.sequences(asked, mark=new_mark(secrets.randbits(64)), today=today)
+        pictures = self._maker.pictures(asked, _draw_mark)
+        sequences = self._maker.sequences(asked, mark=_draw_mark(), today=today, pictures=pictures)
         prompt_tokens = sum(map(len, sequences))
         is_embedding = asked.kind == "embedding"
         return Ready(
@@ -91,7 +93,9 @@ class Preparer:
             prompt_tokens=prompt_tokens,
             block_hashes=() if is_embedding else block_hashes(sequences[0], asked.cache_scope),
             grammar=grammar,
+            form=PLAIN if grammar else self._maker.answer_form(asked, sequences[0]),
             max_output_tokens=0 if is_embedding else self._maker.output_tokens(asked, prompt_tokens),
+            images=() if is_embedding else pictures.kept(sequences[0]),
         )
 
     def _grammar(self, asked: Prepare) -> str:
@@ -99,6 +103,10 @@ class Preparer:
         if grammar and not self._compiles(grammar):
             raise GrammarFault("format: this JSON schema does not make a usable grammar")
         return grammar
+
+
+def _draw_mark() -> str:
+    return new_mark(secrets.randbits(64))
 
 
 class _Connection:

@@ -1,7 +1,7 @@
 """From one `Prepare` frame to token ids: what the preparer decides, without a socket, a clock or llama.cpp.
 
- (1) what no model here can do yet (tools, images, reasoning) and unknown roles are refused, not dropped: a role may
-     stand inside a template's marker, so it is chosen from a list
+ (1) what the model cannot do (tools and reasoning without a form for them, images) and unknown roles are refused, not
+     dropped: a role may stand inside a template's marker, so it is chosen from a list
  (2) chat, and completion that is not raw, go through the model's template, with callers' texts guarded
      (engine.preparing.special_text); a file without a template does not support chat, but completes a plain prompt
  (3) a raw prompt is the caller's whole and may spell control tokens; an embedding's input may not
@@ -9,6 +9,8 @@
  (5) text that cannot fit, by the length of the longest token, is not tokenised at all; longer text than
      `CHUNK_LENGTH` is tokenised in parts, cut before a space where there is one: llama.cpp takes more than linear
      time for one long word and cannot be interrupted, so that one caller could otherwise end this process
+ (6) an answer is read by the model's form (engine.answers), but for a completion without the template, which is text
+ (7) pictures stand before the text of their message, before all of a prompt without the template (picture_marks)
 
 Raises PrepareFailed (input) and ContextTooLong.
 """
@@ -20,8 +22,13 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from msgspec import structs
+
+from engine.answers.answer_form import PLAIN, AnswerForm
 from engine.errors import ContextTooLong, PrepareFailed
 from engine.frames import Prepare
+from engine.preparing.image_header import ImageFault
+from engine.preparing.picture_marks import NO_PICTURES, PictureMarks, Sight
 from engine.preparing.special_text import Markers
 from engine.preparing.template import ChatTemplate, TemplateFault
 from engine.preparing.truncation import TokenIds, fit_continued, fit_input, fit_messages
@@ -52,22 +59,45 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptMaker:
-    """What one model's prompts are made with. `template` None when the file has none."""
+    """What one model's prompts are made with. `template` None when the file has none; `form` of its answers;
+
+    `sight` None when it has no projector.
+    """
 
     model: str
     words: Words
     template: ChatTemplate | None
     context_tokens: int
+    form: AnswerForm = PLAIN
+    sight: Sight | None = None
 
-    def sequences(self, asked: Prepare, *, mark: str, today: datetime) -> list[TokenIds]:
+    def pictures(self, asked: Prepare, draw_mark: Callable[[], str]) -> PictureMarks:
+        """The images of `asked`, decoded, as they stand in this model's prompts; each under a mark of its own."""
+        images = images_of(asked)
+        if not images:
+            return NO_PICTURES
+        if self.sight is None:
+            raise _unsupported(self.model, "vision")
+        eye = self.sight.projector
+        try:
+            pictures = self.sight.decode(images, eye.image_size)
+        except ImageFault as fault:
+            raise PrepareFailed(fault.reason, fault.text) from None
+        before, after = (self._tokenise(text, special=True) for text in (eye.before, eye.after))
+        marks = [draw_mark() for _ in pictures]
+        return PictureMarks(pictures, marks, tokens=eye.tokens, before=before, after=after)
+
+    def sequences(
+        self, asked: Prepare, *, mark: str, today: datetime, pictures: PictureMarks = NO_PICTURES
+    ) -> list[TokenIds]:
         """One list of ids for chat and completion, one an input for embeddings."""
         if asked.kind == "embedding":
             return [self._input(text, asked.truncate) for text in asked.inputs]
         self._check_possible(asked)
         if asked.kind == "completion" and (asked.raw or self.template is None):
-            ids = self._plain(asked)
+            ids = self._plain(asked, pictures)
         else:
-            ids = self._conversation(asked, mark, today)
+            ids = self._conversation(asked, mark, today, pictures)
         if asked.context and asked.kind == "completion":
             ids = fit_continued(self._context(asked), ids, limit_tokens=self._limit_tokens, truncate=asked.truncate)
         return [_not_empty(ids)]
@@ -76,6 +106,19 @@ class PromptMaker:
         """What the context leaves for the answer, at most what was asked."""
         room = self.context_tokens - prompt_tokens
         return min(asked.max_output_tokens, room) if asked.max_output_tokens > 0 else room
+
+    def answer_form(self, asked: Prepare, ids: TokenIds) -> AnswerForm:
+        """How the answer to `ids` is read (rule 6)."""
+        if asked.kind == "embedding" or asked.raw or self.template is None:
+            return PLAIN
+        tools = self.form.tools if asked.tools else ""
+        return structs.replace(self.form, tools=tools, begins_thinking=self._ends_in_thought(ids))
+
+    def _ends_in_thought(self, ids: TokenIds) -> bool:
+        """Whether the template opened the reasoning itself: the prompt ends with the marker and at most two lines."""
+        opens = self.form.think_open
+        endings = [self._tokenise(opens + lines, special=True) for lines in ("", "\n", "\n\n")] if opens else []
+        return any(ids[-len(ending) :] == ending for ending in endings)
 
     @property
     def _limit_tokens(self) -> int:
@@ -94,16 +137,16 @@ class PromptMaker:
         ids += closing
         return _not_empty(fit_input(ids, limit_tokens=self.context_tokens, truncate=truncate, closes=closes))
 
-    def _plain(self, asked: Prepare) -> TokenIds:
+    def _plain(self, asked: Prepare, pictures: PictureMarks) -> TokenIds:
         if asked.system and not asked.raw:
             raise _unsupported(self.model, "chat")
         self._check_length(asked.prompt, self._limit_tokens)
-        ids = self._begun(self._tokenise(asked.prompt, special=asked.raw), asked)
+        ids = self._begun([*pictures.first(), *self._tokenise(asked.prompt, special=asked.raw)], asked)
         if len(ids) > self._limit_tokens:
             raise ContextTooLong("prompt_too_long", prompt_tokens=len(ids), limit_tokens=self._limit_tokens)
         return ids
 
-    def _conversation(self, asked: Prepare, mark: str, today: datetime) -> TokenIds:
+    def _conversation(self, asked: Prepare, mark: str, today: datetime, pictures: PictureMarks) -> TokenIds:
         template = self.template
         if template is None:
             raise _unsupported(self.model, "chat")
@@ -115,22 +158,28 @@ class PromptMaker:
                 text = template.render(shown, tools=tools, today=today, think=asked.think)
             except TemplateFault as fault:
                 raise PrepareFailed(fault.reason, fault.text) from None
-            return self._begun(self._tokenise_marked(text, mark), asked)
+            return self._begun(self._tokenise_marked(pictures.cut(text, messages), mark), asked)
 
-        messages = _messages(asked)
+        messages = pictures.place(_messages(asked))
         return fit_messages(messages, tokenise, limit_tokens=self._limit_tokens, truncate=asked.truncate)
 
-    def _tokenise_marked(self, text: str, mark: str) -> TokenIds:
-        """Ids of a rendered text, cut at the marks; BOS left to `_begun`, also when the template wrote it."""
-        if self.words.adds_bos and self.words.bos_text:
-            text = text.removeprefix(self.words.bos_text)
-        lower_bound = self._least_tokens(text)
+    def _tokenise_marked(self, parts: Sequence[str | TokenIds], mark: str) -> TokenIds:
+        """Ids of a rendered text and the pictures in it, the text cut at the marks; BOS left to `_begun`, also when
+        the template wrote it."""
+        first, *rest = parts
+        if self.words.adds_bos and self.words.bos_text and isinstance(first, str):
+            first = first.removeprefix(self.words.bos_text)
+        lower_bound = sum(self._least_tokens(part) if isinstance(part, str) else len(part) for part in (first, *rest))
         if lower_bound > self._limit_tokens:
             return [0] * lower_bound  # only counted: too long by any tokenisation
         ids: TokenIds = []
-        for part in text.split(mark):
-            ids += self._tokenise(part, special=part not in self.words.markers.single)
+        for part in (first, *rest):
+            ids += self._tokenise_guarded(part, mark) if isinstance(part, str) else part
         return ids
+
+    def _tokenise_guarded(self, text: str, mark: str) -> TokenIds:
+        single = self.words.markers.single
+        return [token_id for part in text.split(mark) for token_id in self._tokenise(part, special=part not in single)]
 
     def _tokenise(self, text: str, *, special: bool) -> TokenIds:
         return [token_id for chunk in _chunks(text) if chunk for token_id in self.words.tokenise(chunk, special, False)]
@@ -146,11 +195,11 @@ class PromptMaker:
         return asked.context
 
     def _check_possible(self, asked: Prepare) -> None:
-        if asked.tools:
+        if asked.tools and not self.form.tools:
             raise _unsupported(self.model, "tools")
-        if asked.think:
+        if asked.think and not self.form.think_open:
             raise _unsupported(self.model, "thinking")
-        if any(message.images for message in asked.messages):
+        if images_of(asked) and self.sight is None:
             raise _unsupported(self.model, "vision")
         if any(message.role not in ROLES for message in asked.messages):
             raise PrepareFailed("role_unknown", f"a message's role must be one of {', '.join(ROLES)}")
@@ -163,6 +212,13 @@ class PromptMaker:
     def _least_tokens(self, text: str) -> int:
         """How many tokens `text` has at least, by its length alone."""
         return len(text) // self.words.longest_bytes
+
+
+def images_of(asked: Prepare) -> tuple[bytes, ...]:
+    """The caller's images in the order in which they stand in the prompt."""
+    if asked.kind == "completion":
+        return asked.images
+    return tuple(image for message in asked.messages for image in message.images)
 
 
 def block_hashes(ids: Sequence[int], cache_scope: str) -> tuple[bytes, ...]:
@@ -191,7 +247,7 @@ def _messages(asked: Prepare) -> tuple[Message, ...]:
     if asked.kind == "chat":
         return asked.messages
     system = (Message(role="system", content=asked.system),) if asked.system else ()
-    return (*system, Message(role="user", content=asked.prompt))
+    return (*system, Message(role="user", content=asked.prompt, images=asked.images))
 
 
 def _message_json(message: Message, markers: Markers, mark: str) -> dict[str, Any]:

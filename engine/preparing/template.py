@@ -76,7 +76,7 @@ class ChatTemplate:
             "strftime_now": today.strftime,
         }
         if think is not None:
-            values["enable_thinking"] = bool(think)
+            values["enable_thinking"] = values["thinking"] = bool(think)  # Qwen's name, and DeepSeek's
         try:
             return self._join(values)
         except _Refused as fault:

@@ -26,8 +26,16 @@ class Written:
     header: GgufHeader
 
 
-def write_blob(source: Path, folder: Path, progress: Callable[[int, int], None]) -> Written:
-    """Copy the GGUF file `source` into `folder` under its own hash. Raises StoreFault, leaving nothing behind."""
+def write_blob(
+    source: Path,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    read: Callable[[Path], GgufHeader] = read_model,
+) -> Written:
+    """Copy the GGUF file `source` into `folder` under its own hash. Raises StoreFault, leaving nothing behind.
+
+    `read` checks the copy and gives its header; it raises GgufFault.
+    """
     temporary: Path | None = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -36,7 +44,7 @@ def write_blob(source: Path, folder: Path, progress: Callable[[int, int], None])
         with source.open("rb") as reader, os.fdopen(descriptor, "wb") as writer:
             digest, size_bytes = _copy(reader, writer, os.fstat(reader.fileno()).st_size, progress)
             make_durable(writer)
-        header = read_model(temporary)  # the copy counts: the source may have changed meanwhile
+        header = read(temporary)  # the copy counts: the source may have changed meanwhile
         temporary.rename(folder / f"sha256-{digest}")
         temporary = None
         sync_folder(folder)

@@ -134,7 +134,10 @@ def _check_vocabulary(header: GgufHeader) -> int | None:
 def _check_embedding(header: GgufHeader, tokens: int | None) -> None:
     shape = next((tensor.shape for tensor in header.tensors if tensor.name == EMBEDDING), None)
     if shape is None:
-        raise GgufFault(f"the file has no tensor {EMBEDDING}; it is no model that can be served by itself")
+        raise GgufFault(
+            f"the file has no tensor {EMBEDDING}; it is no model that can be served by itself: "
+            "an adapter is imported with --adapter-of MODEL, a projector beside its model with --projector"
+        )
     width, rows = _whole(header, "embedding_length"), math.prod(shape[1:])
     if width not in (None, shape[0]):
         raise GgufFault(f"{EMBEDDING} is {shape[0]} wide; it should be as wide as the embedding_length of {width}")

@@ -37,11 +37,17 @@ def parse_model(file: BinaryIO, size_bytes: int) -> GgufHeader:
 
     The weights are not read; memory follows the bounds of `gguf_header` and the length of the token list.
     """
+    header = parse_whole_file(file, size_bytes)
+    check_agreement(header)
+    return header
+
+
+def parse_whole_file(file: BinaryIO, size_bytes: int) -> GgufHeader:
+    """Rules (1) to (4), which hold for every kind of GGUF file. Raises GgufFault and nothing else for its content."""
     header = parse_header(file, size_bytes, distinct=DISTINCT_LISTS)
     _check_names(header)
     _check_whole(header)
     _check_layout(header, size_bytes)
-    check_agreement(header)
     return header
 
 

@@ -68,12 +68,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
-    """What a GGUF file says about itself, in the file's order. Arrays in `metadata` are tuples or LongArray."""
+    """What a GGUF file says about itself, in the file's order. Arrays in `metadata` are tuples or LongArray.
+
+    `value_types` are GGUF's numbers of the types of those values: some readers assert on them.
+    """
 
     version: int
     metadata: dict[str, Any]
     tensors: tuple[Tensor, ...] = field(repr=False)
     data_start_bytes: int = 0
+    value_types: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def architecture(self) -> str:
@@ -113,10 +117,16 @@ def parse_header(file: BinaryIO, size_bytes: int, *, distinct: frozenset[str] = 
     version = _read_version(cursor)
     tensor_count = cursor.count("Q", MAX_TENSORS, "tensors", _TENSOR_ENTRY_BYTES)
     key_count = cursor.count("Q", MAX_KEYS, "keys", _KEY_ENTRY_BYTES)
-    metadata = _read_metadata(cursor, key_count, distinct)
+    metadata, value_types = _read_metadata(cursor, key_count, distinct)
     alignment = _alignment_bytes(metadata)
     tensors, start_bytes = _read_tensors(cursor, tensor_count, alignment)
-    header = GgufHeader(version=version, metadata=metadata, tensors=tensors, data_start_bytes=start_bytes)
+    header = GgufHeader(
+        version=version,
+        metadata=metadata,
+        tensors=tensors,
+        data_start_bytes=start_bytes,
+        value_types=value_types,
+    )
     _check_plausible(header)
     return header
 
@@ -197,14 +207,17 @@ def _read_version(cursor: _Cursor) -> int:
     return version
 
 
-def _read_metadata(cursor: _Cursor, count: int, distinct: frozenset[str]) -> dict[str, Any]:
+def _read_metadata(cursor: _Cursor, count: int, distinct: frozenset[str]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Every value, and the number of its type, by key."""
     metadata: dict[str, Any] = {}
+    types: dict[str, int] = {}
     for number in range(1, count + 1):
         key = cursor.text(MAX_KEY_BYTES, "key")
         if key in metadata:
             raise GgufFault(f"key {number} of {count} stands in the file twice")
-        metadata[key] = _read_value(cursor, cursor.number("I"), distinct=key in distinct)
-    return metadata
+        types[key] = int(cursor.number("I"))
+        metadata[key] = _read_value(cursor, types[key], distinct=key in distinct)
+    return metadata, types
 
 
 def _read_value(cursor: _Cursor, kind: int, *, distinct: bool) -> Any:

@@ -1,8 +1,9 @@
 """Reads and writes the JSON of a model store: manifests and config blobs, Ollama's format; pure.
 
 A manifest may come from a foreign store. Only digests of one strict form are taken from it, so that no
-path can be smuggled in, and a model that needs what Corral does not load (an adapter, a projector, a
-host elsewhere) is named instead of being served as something else.
+path can be smuggled in, and a model that needs what Corral does not load (several adapters or projectors, a
+host elsewhere) is named instead of being served as something else. One adapter beside the model's layer makes the
+entry that adapter's; which model it is for, see `adapter_entry`.
 """
 
 import json
@@ -17,11 +18,11 @@ from policies.call import ModelDetails
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 MODEL_LAYER = "application/vnd.ollama.image.model"
+ADAPTER_LAYER = "application/vnd.ollama.image.adapter"
+PROJECTOR_LAYER = "application/vnd.ollama.image.projector"
 SYSTEM_LAYER = "application/vnd.ollama.image.system"
 # Layers that change what the model is; the others are words about it or defaults for it.
-UNSUPPORTED_LAYERS = {
-    f"application/vnd.ollama.image.{kind}": kind for kind in ("adapter", "projector", "draft", "tensor")
-}
+UNSUPPORTED_LAYERS = {f"application/vnd.ollama.image.{kind}": kind for kind in ("draft", "tensor")}
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -49,6 +50,22 @@ class Manifest:
         if len(found) != 1:
             raise ValueError(f"has {len(found)} model layers instead of one")
         return found[0]
+
+    @property
+    def adapter(self) -> Layer | None:
+        """The layer that is a LoRA adapter of the model. Raises ValueError when there are several."""
+        found = [layer for layer in self.layers if layer.media_type == ADAPTER_LAYER]
+        if len(found) > 1:
+            raise ValueError(f"has {len(found)} adapter layers, and one is supported")
+        return found[0] if found else None
+
+    @property
+    def projector(self) -> Layer | None:
+        """The layer that turns pictures into rows for the model. Raises ValueError when there are several."""
+        found = [layer for layer in self.layers if layer.media_type == PROJECTOR_LAYER]
+        if len(found) > 1:
+            raise ValueError(f"has {len(found)} projector layers, and one is supported")
+        return found[0] if found else None
 
     @property
     def system(self) -> Layer | None:

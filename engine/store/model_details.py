@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.answers.answer_form import PLAIN, form_of
 from engine.store.gguf_header import GgufHeader, LongArray
 from policies.call import ModelDetails
 
@@ -34,13 +35,20 @@ def details_of(header: GgufHeader) -> ModelDetails:
 
 
 def capabilities_of(header: GgufHeader) -> tuple[str, ...]:
-    """`completion` for whatever can write, `embedding` for a model made for vectors.
-
-    Never `tools`, `insert`, `vision` or `thinking`: no family's format of these is read yet.
+    """`completion` for whatever can write, `embedding` for a model made for vectors; `tools` and `thinking` where the
+    chat template shows a form of them that is read here (engine.answers). Never `insert`.
     """
     writes = header.architecture not in _ENCODERS and header.of_architecture("attention.causal", True) is not False
     embeds = header.of_architecture("pooling_type") is not None
-    return (("completion",) if writes else ()) + (("embedding",) if embeds or not writes else ())
+    template = header.metadata.get("tokenizer.chat_template")
+    form = form_of(template) if writes and isinstance(template, str) else PLAIN
+    having = {
+        "completion": writes,
+        "tools": bool(form.tools),
+        "thinking": bool(form.think_open),
+        "embedding": embeds or not writes,
+    }
+    return tuple(name for name, has in having.items() if has)
 
 
 def shown_info(header: GgufHeader) -> dict[str, Any]:

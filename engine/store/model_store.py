@@ -10,13 +10,15 @@ from removing what the other just wrote. Reading needs no lock and no right to w
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from engine.store.adapter_check import read_adapter
+from engine.store.adapter_entry import Entry, adapter_layers, base_of, write_adapter_config
 from engine.store.blob import Written, hash_file, write_blob, write_bytes
 from engine.store.gguf_check import read_model
 from engine.store.gguf_header import GgufFault, GgufHeader, read_header
@@ -24,6 +26,7 @@ from engine.store.manifest import (
     CONFIG_TYPE,
     MAX_JSON_BYTES,
     MODEL_LAYER,
+    PROJECTOR_LAYER,
     SYSTEM_LAYER,
     Layer,
     Manifest,
@@ -36,6 +39,7 @@ from engine.store.manifest import (
 )
 from engine.store.model_details import capabilities_of, details_of
 from engine.store.model_name import DEFAULT_HOST, ModelName, parse_model_name
+from engine.store.projector_check import read_projector
 from engine.store.store_fault import StoreFault, disk_fault
 from policies.call import ModelCard
 
@@ -47,7 +51,8 @@ _PRIVATE_FOLDER = 0o700
 @dataclass(frozen=True, slots=True)
 class StoredModel:
     """One model of a store. `digest` is the SHA-256 of its manifest file, 64 hex digits; `system` its own
-    system message."""
+    system message. An adapter has a file of its own, `adapter`, beside the `file` of its `base`, which is a name.
+    A model that sees has a `projector`."""
 
     name: ModelName
     digest: str
@@ -56,6 +61,9 @@ class StoredModel:
     config: dict[str, Any]
     file: Path
     system: str = ""
+    adapter: Path | None = None
+    base: str = ""
+    projector: Path | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -92,14 +100,17 @@ class ModelStore:
         if not (details.context_length and details.embedding_length and capabilities):
             header = self.header(model)
             details, capabilities = details_of(header), capabilities_of(header)
+        if model.projector and "vision" not in capabilities:
+            capabilities = (*capabilities, "vision")
         return ModelCard(
             name=model.name.display,
             digest=model.digest,
             size_bytes=model.size_bytes,
             modified_at=model.modified_at,
             details=details,
-            capabilities=capabilities,
+            capabilities=tuple(each for each in capabilities if not (model.base and each == "embedding")),
             system=model.system,
+            parent=model.base,
         )
 
     def header(self, model: StoredModel) -> GgufHeader:
@@ -109,15 +120,23 @@ class ModelStore:
         except (GgufFault, OSError) as fault:
             raise _damaged(model, _words(fault)) from None
 
+    def adapter_header(self, model: StoredModel) -> GgufHeader:
+        """The header of an adapter's own file, checked against its base. Raises StoreFault; `model` has an adapter."""
+        base = self.header(model)
+        try:
+            return read_adapter(model.adapter or model.file, base)
+        except (GgufFault, OSError) as fault:
+            raise _damaged(model, _words(fault)) from None
+
     def verify(self, name: str) -> None:
-        """Hash the model's file again. Raises StoreFault when it is not what was imported."""
+        """Hash the model's file again, an adapter's own. Raises StoreFault when it is not what was imported."""
         model = self.find(name)
         try:
-            digest = hash_file(model.file)
+            self._verify(model, model.adapter or model.file, model.manifest.adapter or model.manifest.model)
+            if model.projector and model.manifest.projector:
+                self._verify(model, model.projector, model.manifest.projector)
         except OSError as fault:
             raise _damaged(model, _words(fault)) from None
-        if f"sha256:{digest}" != model.manifest.model.digest:
-            raise _damaged(model, "its file has changed since it was imported")
 
     # ---- changing
 
@@ -129,8 +148,11 @@ class ModelStore:
         *,
         system: str = "",
         before_entry: BeforeEntry = lambda _name, _digest: None,
+        projector: Path | None = None,
     ) -> StoredModel:
         """Copy the GGUF file at `path` into the store as `name`; `progress` gets bytes done and in all.
+
+        `projector` is the file that lets the model see, checked against it.
 
         `system` becomes the model's own system message, as SYSTEM of a Modelfile. The same file under the
         same name again changes nothing else. Raises StoreFault and leaves nothing behind when the file is no
@@ -141,8 +163,35 @@ class ModelStore:
         parsed = _parse(name)
         _check_source(path)
         with self._locked():
-            written = write_blob(path, self._blobs, progress or (lambda _done, _total: None))
-            return self._enter(parsed, written, system, before_entry)
+            written = write_blob(path, self._blobs, progress or _no_progress)
+            sight = self._add_projector(projector, written) if projector else ()
+            layers = (*sight, Layer(MODEL_LAYER, written.digest, written.size_bytes))
+            config = write_config(written.header, written.digest)
+            return self._enter(parsed, layers, config, system.encode(), before_entry)
+
+    def import_adapter(
+        self,
+        path: Path,
+        name: str,
+        base: str,
+        progress: Progress | None = None,
+        *,
+        system: str = "",
+        before_entry: BeforeEntry = lambda _name, _digest: None,
+    ) -> StoredModel:
+        """Copy the LoRA adapter at `path` into the store as `name`, for the model `base`; else as `import_gguf`.
+
+        Without `system` it keeps the base's system message. Raises StoreFault also for a base that is none.
+        """
+        parsed = _parse(name)
+        with self._locked():
+            model = self.find(base)
+            header = self._base_header(model)
+            _check_source(path, lambda file: read_adapter(file, header))
+            written = write_blob(path, self._blobs, progress or _no_progress, lambda copy: read_adapter(copy, header))
+            layers = adapter_layers(model.manifest, written.digest, written.size_bytes)
+            config = write_adapter_config(model.config, model.name.display, layers)
+            return self._enter(parsed, layers, config, (system or model.system).encode(), before_entry)
 
     def remove(self, name: str) -> None:
         """Forget the model and delete the blobs that no other model uses. Raises StoreFault."""
@@ -150,29 +199,66 @@ class ModelStore:
         path = self._manifest_of(parsed)
         try:
             with self._locked():
+                self.require_no_adapters(parsed)
                 self._remove(path)
         except OSError as fault:
             raise disk_fault(fault, path) from None
 
+    def require_no_adapters(self, name: ModelName) -> None:
+        """Raises StoreFault for a model that adapters in this store are for: they would be left without one."""
+        adapters = [model.name.display for model in self.scan()[0] if model.base.lower() == name.key]
+        if adapters:
+            raise StoreFault(
+                f"{name.display} is the base model of {', '.join(adapters)}: remove those first", bad_input=True
+            )
+
     # ---- inside
 
-    def _enter(self, name: ModelName, written: Written, system: str, before_entry: BeforeEntry) -> StoredModel:
-        """Write system message, config and manifest of a model whose blob is in place."""
+    @staticmethod
+    def _verify(model: StoredModel, file: Path, layer: Layer) -> None:
+        if f"sha256:{hash_file(file)}" != layer.digest:
+            raise _damaged(model, "its file has changed since it was imported")
+
+    def _add_projector(self, source: Path, model: Written) -> tuple[Layer, ...]:
+        """The projector's blob, in place. Raises StoreFault for a file that is none for this model."""
+        try:
+            _check_source(source, lambda file: read_projector(file, model.header))
+            written = write_blob(source, self._blobs, _no_progress, lambda copy: read_projector(copy, model.header))
+        except BaseException:
+            self._drop_unused({model.digest})
+            raise
+        return (Layer(PROJECTOR_LAYER, written.digest, written.size_bytes),)
+
+    def _base_header(self, model: StoredModel) -> GgufHeader:
+        """The header of a model that can have adapters. Raises StoreFault."""
+        if model.base:
+            raise StoreFault(
+                f"{model.name.display} is an adapter itself: name its base model {model.base}", bad_input=True
+            )
+        if "completion" not in self.card(model).capabilities:
+            raise StoreFault(
+                f"{model.name.display} writes no text, and adapters for vectors are not supported", bad_input=True
+            )
+        return self.header(model)
+
+    def _enter(
+        self, name: ModelName, layers: Sequence[Layer], config: bytes, system: bytes, before_entry: BeforeEntry
+    ) -> StoredModel:
+        """Write system message, config and manifest of a model whose blob, the last layer's, is in place."""
+        own = layers[-1].digest
         try:
             present = self._find_file(name)
-            if present and self._model_digest(present) != written.digest:
+            if present and self._content(present) != {layer.digest for layer in layers}:
                 raise StoreFault(f"{name.display} is another model already: 'corral models rm {name.display}' first")
-            before_entry(name.display, written.digest.removeprefix("sha256:"))
-            config = self._add_blob(CONFIG_TYPE, write_config(written.header, written.digest))
-            layers = [Layer(MODEL_LAYER, written.digest, written.size_bytes)]
-            if system:
-                layers.append(self._add_blob(SYSTEM_LAYER, system.encode()))
-            write_bytes(present or self._place(name), write_manifest(config, tuple(layers)))
+            before_entry(name.display, own.removeprefix("sha256:"))
+            all_layers = [*layers, *([self._add_blob(SYSTEM_LAYER, system)] if system else [])]
+            written = write_manifest(self._add_blob(CONFIG_TYPE, config), tuple(all_layers))
+            write_bytes(present or self._place(name), written)
         except OSError as fault:
-            self._drop_unused({written.digest})
+            self._drop_unused({layer.digest for layer in layers})
             raise disk_fault(fault, self._path) from None
         except BaseException:
-            self._drop_unused({written.digest})
+            self._drop_unused({layer.digest for layer in layers})
             raise
         return self._read(self._manifest_of(name))
 
@@ -211,14 +297,23 @@ class ModelStore:
             check_supported(manifest, config)
             layer = manifest.model
             file = self._blob(layer.digest)
-            system = manifest.system
+            system, adapter, sight = manifest.system, manifest.adapter, manifest.projector
             words = _read_small(self._blob(system.digest)).decode() if system else ""
-            if file.stat().st_size != layer.size_bytes:
-                raise ValueError("has a file of another length than it was imported with")
+            for each in (layer, *(extra for extra in (adapter, sight) if extra)):
+                if self._blob(each.digest).stat().st_size != each.size_bytes:
+                    raise ValueError("has a file of another length than it was imported with")
+            base = base_of(manifest, config, self._entries()) if adapter else ""
         except (ValueError, OSError) as fault:
             raise _unusable(name, _words(fault)) from None
+        own, seeing = (self._blob(extra.digest) if extra else None for extra in (adapter, sight))
         digest = sha256(data).hexdigest()
-        return StoredModel(name, digest, path.stat().st_mtime, manifest, config, file, words)
+        return StoredModel(name, digest, path.stat().st_mtime, manifest, config, file, words, own, base, seeing)
+
+    def _entries(self) -> Iterator[Entry]:
+        """Every entry whose manifest can be read."""
+        for path in self._manifest_files():
+            with suppress(ValueError, OSError):
+                yield Entry(self._name_of(path), read_manifest(_read_small(path)))
 
     def _manifest_of(self, name: ModelName) -> Path:
         found = self._find_file(name)
@@ -247,11 +342,14 @@ class ModelStore:
     def _name_of(self, path: Path) -> ModelName:
         return parse_model_name("/".join(path.relative_to(self._manifests).parts[:2]) + f":{path.name}")
 
-    def _model_digest(self, path: Path) -> str:
+    def _content(self, path: Path) -> set[str]:
+        """The digests of the files an entry is made of; none of a manifest that cannot be read."""
         try:
-            return read_manifest(_read_small(path)).model.digest
+            manifest = read_manifest(_read_small(path))
+            parts = (manifest.model, manifest.adapter, manifest.projector)
+            return {layer.digest for layer in parts if layer}
         except ValueError:
-            return ""
+            return set()
 
     def _place(self, name: ModelName) -> Path:
         return self._manifests / name.namespace / name.model / name.tag
@@ -281,12 +379,16 @@ def _parse(name: str) -> ModelName:
         raise StoreFault(str(fault), bad_input=True) from None
 
 
-def _check_source(path: Path) -> None:
+def _no_progress(_done_bytes: int, _total_bytes: int) -> None:
+    """Nobody watches the copy."""
+
+
+def _check_source(path: Path, read: Callable[[Path], GgufHeader] = read_model) -> None:
     """Refuse early what cannot be imported; the copy is checked again before it counts."""
     try:
         if not path.is_file():
             raise StoreFault(f"{path} is not a file", bad_input=True)
-        read_model(path)
+        read(path)
     except GgufFault as fault:
         raise StoreFault(f"{path}: {fault}", bad_input=True) from None
     except OSError as fault:

@@ -19,8 +19,8 @@ CONFIG_YAML = """\
 #   key: tls/server.key
 
 # engine:                 # the own pool; every model of the store unless 'models' lists some, [] for none
-#   slots: 8              # requests that one worker runs together
-#   context_tokens: 4096  # what each of them may use
+#   slots: 8              # requests that one worker runs together; left out, planned for the memory here
+#   context_tokens: 4096  # what each of them may use; left out, planned up to this
 
 # upstreams:              # model servers that already run
 #   - name: lab

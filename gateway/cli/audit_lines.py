@@ -88,6 +88,7 @@ def one_line(record: Record) -> str:
         _text(record.get("ts"), 27),
         _text(record.get("event")),
         _decision(_part(record, "decision")),
+        _death(record),
         _named("team", actor.get("team")),
         _named("key", actor.get("key_id")),
         _text(actor.get("name")),
@@ -113,6 +114,14 @@ def _part(record: Record, name: str) -> Record:
 
 def _decision(decision: Record) -> str:
     return "/".join(filter(None, (_text(decision.get("effect")), _text(decision.get("reason")))))
+
+
+def _death(record: Record) -> str:
+    """Of an engine process: which, and why."""
+    if record.get("event") != "worker.died":
+        return ""
+    details = _part(record, "details")
+    return ": ".join(filter(None, (_text(details.get("process")), _text(details.get("cause"), 200))))
 
 
 def _named(name: str, value: Any) -> str:

@@ -1,4 +1,6 @@
-"""`corral doctor`: what is wrong here, one line each with its remedy. Exit status 0: nothing, 1: something.
+"""`corral doctor`: what this machine is, and what is wrong here, one line each with its remedy.
+
+Exit status 0: nothing is wrong, 1: something is.
 
 Works without a home, as far as it can: then it looks at this host and at what is installed.
 """
@@ -19,7 +21,9 @@ from gateway.doctor.complaint import Complaint
 from gateway.homes.home import Home, NoHome, open_home
 
 if TYPE_CHECKING:
+    from engine.wall_probe import WallTrial
     from gateway.configuration.settings import Config
+    from gateway.machine.machine_reading import MachineFacts
 
 PROGRESS_AFTER_S = 2.0
 
@@ -31,28 +35,55 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print every complaint."""
+    """Print what the machine is, and every complaint."""
     from gateway.doctor.back_door_check import back_door_complaints
+    from gateway.doctor.machine_check import machine_complaints, machine_lines
     from gateway.doctor.version_checks import parser_complaints, version_complaints
+    from gateway.doctor.walls_check import wall_complaints, wall_lines
 
     try:
         home = open_home(arguments.home)
     except NoHome:
         home = None
     complaints = [*version_complaints(), *parser_complaints()]
+    machine = _machine_now()
+    complaints += machine_complaints(machine)
+    walls = _walls_now()
     with _patience():
-        complaints += _of_home(home) if home is not None else back_door_complaints(_look_now(None, None))
-    found = [to_builtins(each) for each in complaints]
+        if home is not None:
+            complaints += _of_home(home, walls)
+        else:
+            complaints += [*wall_complaints(walls, "required"), *back_door_complaints(_look_now(None, None))]
+    told, standing = machine_lines(machine), wall_lines(walls)
+    document = {
+        "complaints": [to_builtins(each) for each in complaints],
+        "machine": list(told),
+        "walls": list(standing),
+    }
     nothing = "nothing found" if home is not None else "nothing found (there is no home here: looked at this host only)"
-    emit(arguments, found, "\n".join(each.line for each in complaints) or nothing)
+    emit(arguments, document, "\n".join([*told, *standing, "", *([each.line for each in complaints] or [nothing])]))
     return FAILED if complaints else 0
 
 
-def _of_home(home: Home) -> Iterator[Complaint]:
+def _machine_now() -> "MachineFacts":
+    from gateway.machine.machine_reading import read_facts
+
+    return read_facts()
+
+
+def _walls_now() -> "WallTrial | str":
+    from gateway.supervision.wall_trial import try_walls
+
+    return try_walls()
+
+
+def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
     from gateway.doctor.back_door_check import back_door_complaints
     from gateway.doctor.gateway_check import gateway_complaints
     from gateway.doctor.home_checks import home_complaints, key_complaints, read_files
+    from gateway.doctor.plan_check import plan_complaints
     from gateway.doctor.promise_check import promise_complaints
+    from gateway.doctor.walls_check import wall_complaints
     from policies.admitting.queue_view import QueueView
 
     config, policy, complaints = read_files(home)
@@ -67,6 +98,10 @@ def _of_home(home: Home) -> Iterator[Complaint]:
     if config is not None and policy is not None:
         has_key = any(key["state"] == "active" for key in keys)
         yield from home_complaints(home, config, policy, has_key=has_key, now_s=time.time())
+    if config is not None:
+        yield from plan_complaints(home, config.engine)
+    if config is not None and config.engine.models != ():
+        yield from wall_complaints(walls, config.engine.sandbox)
     yield from gateway_complaints(_asked_gateway(home, "status"))
     queue = _asked_gateway(home, "queue")
     if queue is not None and policy is not None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engine.store.adapter_check import alpha_of, rank_of
 from engine.store.model_details import shown_info
 from engine.store.model_store import ModelStore, StoredModel
 from engine.store.store_fault import StoreFault
@@ -14,6 +15,7 @@ from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit, table
 from gateway.homes.home import open_home
 from policies.call import ModelCard
 
+NO_MODELS = "no models yet: 'corral models import FILE.gguf NAME:TAG' adds one"
 NEXT_START = "a running 'corral serve' takes this up at its next start"
 _SHOW_PROGRESS_FROM_BYTES = 64 * 1024 * 1024
 
@@ -27,12 +29,16 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("name", metavar="NAME", help="MODEL or MODEL:TAG")
     importing.add_argument("--system", default="", metavar="TEXT", help="the model's own system message")
+    importing.add_argument("--adapter-of", default="", metavar="MODEL", help="FILE is a LoRA adapter of this model")
+    importing.add_argument("--projector", type=Path, metavar="FILE", help="the projector that lets the model see")
     _add_why(importing)
     importing.set_defaults(run=import_model)
     group.add_parser("list", parents=[common], help="all models").set_defaults(run=list_models)
     for name, run, text in (("show", show_model, "one model"), ("rm", remove_model, "remove one model")):
         command = group.add_parser(name, parents=[common], help=text)
         command.add_argument("name", metavar="NAME")
+        if name == "show":
+            command.add_argument("--plan", action="store_true", help="how it would run on this machine, and why")
         command.set_defaults(run=run)
         _add_why(command)
 
@@ -46,19 +52,29 @@ def import_model(arguments: argparse.Namespace) -> int:
     """Copy FILE into the store as NAME."""
     store = _store(arguments)
     try:
-        model = store.import_gguf(
-            arguments.file,
-            arguments.name,
-            _Progress(arguments.json),
-            system=arguments.system,
-            before_entry=lambda name, digest: _record(arguments, "models.import", name, digest),
-        )
+        model = _import(store, arguments)
         card = store.card(model)
     except StoreFault as fault:
         raise _fault(fault) from None
     text = f"imported {card.name}: {_summary(card)}\n{NEXT_START}"
-    emit(arguments, {**_card_json(card), "model_digest": model.manifest.model.digest}, text)
+    emit(arguments, {**_card_json(card), "model_digest": model.manifest.model.digest, **_beside_json(model)}, text)
     return 0
+
+
+def _import(store: ModelStore, arguments: argparse.Namespace) -> StoredModel:
+    file, name, progress = arguments.file, arguments.name, _Progress(arguments.json)
+
+    def record(name: str, digest: str) -> None:
+        _record(arguments, "models.import", name, digest)
+
+    if (base := arguments.adapter_of) and arguments.projector:
+        raise CommandFault(
+            "--projector belongs to a model, --adapter-of to an adapter: give one of them", status=BAD_INPUT
+        )
+    if base:
+        return store.import_adapter(file, name, base, progress, system=arguments.system, before_entry=record)
+    system, projector = arguments.system, arguments.projector
+    return store.import_gguf(file, name, progress, system=system, before_entry=record, projector=projector)
 
 
 def list_models(arguments: argparse.Namespace) -> int:
@@ -71,7 +87,7 @@ def list_models(arguments: argparse.Namespace) -> int:
             cards.append(store.card(model))
         except StoreFault as damage:
             faults.append(damage)
-    emit(arguments, [_card_json(card) for card in cards], _card_table(cards) if cards else "no models yet")
+    emit(arguments, [_card_json(card) for card in cards], _card_table(cards) if cards else NO_MODELS)
     for fault in faults:
         print(f"corral: {_printable(str(fault))}", file=sys.stderr)
     return FAILED if faults else 0
@@ -82,12 +98,20 @@ def show_model(arguments: argparse.Namespace) -> int:
     store = _store(arguments)
     try:
         model = store.find(arguments.name)
+        if arguments.plan:
+            from gateway.cli.models_plan import show_plan
+
+            return show_plan(arguments, open_home(arguments.home), store, model)
         card, header = store.card(model), store.header(model)
+        adapter = store.adapter_header(model) if model.base else None
     except StoreFault as fault:
         raise _fault(fault) from None
     info = shown_info(header)
-    lines = [*_description(model, card), "", *(f"{key}: {value}" for key, value in sorted(info.items()))]
-    emit(arguments, {**_card_json(card), "model_info": info}, "\n".join(_printable(line) for line in lines))
+    own = {"rank": rank_of(adapter), "alpha": alpha_of(adapter)} if adapter else {}
+    told = [*_description(model, card), *(f"{key}: {value:g}" for key, value in own.items())]
+    lines = [*told, "", *(f"{key}: {value}" for key, value in sorted(info.items()))]
+    document = {**_card_json(card), **_beside_json(model), **own, "model_info": info}
+    emit(arguments, document, "\n".join(_printable(line) for line in lines))
     return 0
 
 
@@ -96,7 +120,9 @@ def remove_model(arguments: argparse.Namespace) -> int:
     store = _store(arguments)
     try:
         model = store.find(arguments.name)
-        _record(arguments, "models.remove", model.name.display, model.manifest.model.digest.removeprefix("sha256:"))
+        store.require_no_adapters(model.name)
+        own = model.manifest.adapter or model.manifest.model
+        _record(arguments, "models.remove", model.name.display, own.digest.removeprefix("sha256:"))
         store.remove(arguments.name)
     except StoreFault as fault:
         raise _fault(fault) from None
@@ -130,7 +156,14 @@ def _card_json(card: ModelCard) -> dict[str, Any]:
         "quantization": details.quantization_level,
         "context_length": details.context_length,
         "capabilities": list(card.capabilities),
+        **({"adapter_of": card.parent} if card.parent else {}),
     }
+
+
+def _beside_json(model: StoredModel) -> dict[str, Any]:
+    """The digests of the files beside the model's own: an adapter's, a projector's."""
+    beside = {"adapter_digest": model.manifest.adapter, "projector_digest": model.manifest.projector}
+    return {name: layer.digest for name, layer in beside.items() if layer}
 
 
 def _card_table(cards: list[ModelCard]) -> str:
@@ -158,6 +191,8 @@ def _description(model: StoredModel, card: ModelCard) -> list[str]:
         f"model: {_summary(card)}",
         f"capabilities: {', '.join(card.capabilities)}",
         f"file: {model.file}",
+        *([f"adapter of: {model.base}", f"adapter file: {model.adapter}"] if model.base else []),
+        *([f"projector file: {model.projector}"] if model.projector else []),
     ]
 
 
@@ -166,6 +201,7 @@ def _summary(card: ModelCard) -> str:
     return (
         f"{details.family}, {details.parameter_size} parameters, {details.quantization_level}, "
         f"{details.context_length} tokens of context, {_mebibytes(card.size_bytes)}"
+        + (f", a LoRA adapter of {card.parent}" if card.parent else "")
     )
 
 

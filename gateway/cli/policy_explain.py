@@ -161,7 +161,10 @@ def _finder(arguments: argparse.Namespace, running: Json | None, notes: list[str
         except ValueError:
             return None
         known = {each.lower(): each for each in running["models"]} if running is not None else {key: key}
-        return ModelCard(name=known[key], digest="", size_bytes=0, modified_at=0.0) if key in known else None
+        if key not in known:
+            return None
+        parent = str((running or {}).get("adapters", {}).get(known[key], ""))
+        return ModelCard(name=known[key], digest="", size_bytes=0, modified_at=0.0, parent=parent)
 
     return find
 

@@ -70,6 +70,7 @@ def _serve(site: "Site", arguments: argparse.Namespace) -> int:
     from gateway.policy_file.kept_policy import KeptPolicy
     from gateway.supervision.listening import ListenFault
     from gateway.supervision.start_up import bind_listeners, plan_site, supervise
+    from gateway.supervision.wall_trial import wall_faults
 
     keep_memory_private()
     try:
@@ -77,9 +78,11 @@ def _serve(site: "Site", arguments: argparse.Namespace) -> int:
             KeptPolicy(site.home.run).forget()
             listeners = bind_listeners(site.config)
             plan = plan_site(site)
+            if plan.processes and (faults := wall_faults(site.config.engine.sandbox)):
+                return _refuse(faults)
             return asyncio.run(supervise(site, plan, listeners, lambda: _announce(site, listeners, arguments)))
     except PlanFault as fault:
-        return _refuse([str(fault)])
+        return _refuse(str(fault).splitlines())
     except (ListenFault, RunFolderFault, StoreFault, OSError) as fault:
         raise CommandFault(str(fault)) from None
 

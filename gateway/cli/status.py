@@ -15,6 +15,7 @@ from policies.admitting.queue_view import QueueView
 
 EVERY_S = 2.0
 LEAST_S = 0.2
+TROUBLE = ("stuck", "backing_off", "quarantined")
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -90,6 +91,33 @@ def _store(store: dict[str, Any] | None) -> list[str]:
     return [f"store:   answers, {store['present']} of {store['gateways']} gateways present"]
 
 
+def _processes(processes: list[dict[str, Any]], suspects: dict[str, int]) -> list[str]:
+    """Engine processes that died or do not serve, and requests that may be the reason; no line while all is well."""
+    lines = []
+    for each in processes:
+        count = sum(each["deaths"].values())
+        if count or each["state"] in TROUBLE:
+            times = "once" if count == 1 else f"{count} times"
+            died = f"; died {times}, last: {each['cause']}" if count else ""
+            lines.append(f"process: {each['process']} is {each['state'].replace('_', ' ')}{died}")
+    if any(suspects.values()):
+        lines.append(f"suspect: {suspects['suspects']} requests run alone, {suspects['refused']} are refused")
+    return lines
+
+
+def _residences(residences: list[dict[str, Any]]) -> list[str]:
+    """Workers that are not loaded, or go by themselves: no line where all are loaded for good."""
+    lines = []
+    for each in residences:
+        ends = f", goes in {each['expires_in_s']:g} s unless used" if each["expires_in_s"] is not None else ""
+        why = f": {each['reason']}" if each["reason"] else ""
+        if each["state"] != "loaded" or ends:
+            size = f"{each['needs_bytes'] / 2**20:.0f} MiB"
+            what = f"{each['model']}, embeddings" if each.get("role") == "embedding" else each["model"]
+            lines.append(f"worker:  {each['process']} ({what}, {size}) is {each['state']}{ends}{why}")
+    return lines
+
+
 def _text(found: dict[str, Any]) -> str:
     head = [
         f"ready:   {'yes' if found['ready'] else 'no'}",
@@ -99,6 +127,10 @@ def _text(found: dict[str, Any]) -> str:
         f"policy:  {_policy(found['policy'])}",
         f"models:  {', '.join(found['models']) or 'none'}",
     ]
+    if left_out := found.get("left_out"):
+        head.append(f"LEFT OUT: {', '.join(left_out)}: adapters that their worker cannot load; the log says why")
+    head += _residences(found.get("residences", []))
+    head += _processes(found.get("processes", []), found.get("suspects", {}))
     if locked := found.get("lockdowns"):
         head.append(f"LOCKED DOWN: {', '.join('everybody' if team == '*' else team for team in locked)}")
     queue = convert(found["queue"], QueueView)

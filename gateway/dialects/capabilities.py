@@ -2,7 +2,8 @@
 
 Rules: a chat and a completion need `completion`; tools `tools`; a suffix `insert`; any image `vision`;
 reasoning that is asked for `thinking` (asked off, or left to the model, it needs nothing). Every model
-may embed. Decided on the catalogue's card, after the model was authorised.
+may embed, but no adapter: its base model's vectors would pass for the adapter's own. Decided on the
+catalogue's card, after the model was authorised.
 """
 
 from policies.call import Call, ModelCard
@@ -12,6 +13,8 @@ from policies.errors import BadRequest
 def check_capabilities(call: Call, card: ModelCard) -> None:
     """Raises BadRequest for the first thing that the model cannot do."""
     if call.kind == "embedding":
+        if card.parent:
+            raise _lacking("embedding", f'"{card.name}" does not support embeddings: it is an adapter for text')
         return
     if "completion" not in card.capabilities:
         raise _lacking("completion", f'"{card.name}" does not support {call.kind}')

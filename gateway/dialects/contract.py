@@ -53,10 +53,11 @@ class Renderer(Protocol):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """Work for an engine: the call, and who writes its answer."""
+    """Work for an engine: the call, who writes its answer, how long the caller would have the model stay loaded."""
 
     call: Call
     renderer: Renderer
+    keep_alive_s: float | None = None
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -64,16 +65,19 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     model: str
     answer: Callable[[int], Answer]
+    keep_alive_s: float | None = None
 
 
 class Lookup(Struct, frozen=True, kw_only=True):
-    """A question about the catalogue. `model` None asks for all that the team may use; with
-    `describe` the engine is asked for the rest. `answer` gets the visible cards (one for a named model).
+    """A question about the catalogue. `model` None asks for all that the team may use, with `loaded` those of them that
+    are in memory; with `describe` the engine is asked for the rest. `answer` gets the visible cards (one for a named
+    model).
     """
 
     answer: Callable[[tuple[ModelCard, ...], ModelDescription | None], Answer]
     model: str | None = None
     describe: bool = False
+    loaded: bool = False
 
 
 class Report(Struct, frozen=True, kw_only=True):

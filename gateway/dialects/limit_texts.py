@@ -6,6 +6,7 @@ from gateway.dialects.quoting import quoted
 from policies.errors import BeyondLimit, Overloaded, QuotaExceeded, RateLimited
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
+KILLS_WORKER = "this request ended the process of its model each time it ran, and is refused for up to an hour"
 
 
 def limit_text(error: RateLimited) -> str:

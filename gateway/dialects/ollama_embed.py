@@ -79,24 +79,25 @@ def read_embed(fields: dict[str, Any] | None, _model: str) -> Wish:
     """Vectors for the inputs, or the load object without any. Raises BadRequest."""
     request = read_fields(fields or {}, EmbedRequest)
     model = required_model(request.model, "invalid model name")
-    _check_hints(request)
+    keep_alive_s = _hint(request)
     inputs = read_inputs(request.input)
     if not inputs:
-        return Loaded(model=model, answer=lambda _now_ns: _no_vectors({"model": model, "embeddings": []}))
+        nothing = {"model": model, "embeddings": []}
+        return Loaded(model=model, answer=lambda _now_ns: _no_vectors(nothing), keep_alive_s=keep_alive_s)
     dimensions = max(request.dimensions, 0)
     call = Call(kind="embedding", model=model, inputs=inputs, dimensions=dimensions, truncate=request.truncate)
-    return Asked(call=call, renderer=EmbedRenderer(model, dimensions, older=False))
+    return Asked(call=call, renderer=EmbedRenderer(model, dimensions, older=False), keep_alive_s=keep_alive_s)
 
 
 def read_embeddings(fields: dict[str, Any] | None, _model: str) -> Wish:
     """One vector for the prompt, or the load object without one. Raises BadRequest."""
     request = read_fields(fields or {}, EmbeddingsRequest)
     model = required_model(request.model, "invalid model name")
-    _check_hints(request)
+    keep_alive_s = _hint(request)
     if not request.prompt:
-        return Loaded(model=model, answer=lambda _now_ns: _no_vectors({"embedding": []}))
+        return Loaded(model=model, answer=lambda _now_ns: _no_vectors({"embedding": []}), keep_alive_s=keep_alive_s)
     call = Call(kind="embedding", model=model, inputs=(request.prompt,))
-    return Asked(call=call, renderer=EmbedRenderer(model, 0, older=True))
+    return Asked(call=call, renderer=EmbedRenderer(model, 0, older=True), keep_alive_s=keep_alive_s)
 
 
 def read_inputs(given: Any) -> tuple[str, ...]:
@@ -111,10 +112,10 @@ def read_inputs(given: Any) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _check_hints(request: EmbedRequest | EmbeddingsRequest) -> None:
-    """Options and keep_alive change no vector; they are checked all the same."""
+def _hint(request: EmbedRequest | EmbeddingsRequest) -> float | None:
+    """The `keep_alive`. Options change no vector; they are checked all the same."""
     read_options(request.options)
-    read_keep_alive(request.keep_alive)
+    return read_keep_alive(request.keep_alive)
 
 
 def _no_vectors(value: dict[str, Any]) -> Answer:

@@ -4,6 +4,7 @@ Answers are made from what the caller may see. `show` leaves out the model's SYS
 and licence (Open WebUI CVE-2026-45351 and CVE-2026-45387 leaked exactly these) and any path of this host.
 """
 
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -57,8 +58,10 @@ def read_tags(_fields: dict[str, Any] | None, _model: str) -> Lookup:
 
 
 def read_ps(_fields: dict[str, Any] | None, _model: str) -> Lookup:
-    """`/api/ps`: the models that have slots."""
-    return Lookup(answer=lambda cards, _: json_answer({"models": [_running(card) for card in _loaded(cards)]}))
+    """`/api/ps`: the models in memory, those that stay longest first."""
+    return Lookup(
+        answer=lambda cards, _: json_answer({"models": [_running(card) for card in _loaded(cards)]}), loaded=True
+    )
 
 
 def read_show(fields: dict[str, Any] | None, _model: str) -> Lookup:
@@ -75,7 +78,7 @@ def _newest_first(cards: tuple[ModelCard, ...]) -> list[ModelCard]:
 
 
 def _loaded(cards: tuple[ModelCard, ...]) -> list[ModelCard]:
-    return sorted((card for card in cards if card.slots > 0), key=lambda card: card.name)
+    return sorted((card for card in cards if card.slots > 0), key=lambda card: (-(card.expires_at or inf), card.name))
 
 
 def _tag(card: ModelCard) -> dict[str, Any]:
@@ -83,7 +86,8 @@ def _tag(card: ModelCard) -> dict[str, Any]:
 
 
 def _running(card: ModelCard) -> dict[str, Any]:
-    return _head(card) | {"expires_at": NEVER, "size_vram": 0, "context_length": card.slot_context_tokens}
+    expires_at = NEVER if card.expires_at is None else rfc3339(int(card.expires_at * NS_PER_S))
+    return _head(card) | {"expires_at": expires_at, "size_vram": 0, "context_length": card.slot_context_tokens}
 
 
 def _head(card: ModelCard) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def _head(card: ModelCard) -> dict[str, Any]:
 def _details(card: ModelCard) -> dict[str, Any]:
     details = card.details
     return {
-        "parent_model": "",
+        "parent_model": card.parent,
         "format": details.format,
         "family": details.family,
         "families": details.families or None,
@@ -131,7 +135,7 @@ def _show(cards: tuple[ModelCard, ...], description: ModelDescription | None) ->
 
 
 def _modelfile(card: ModelCard, described: ModelDescription) -> str:
-    lines = [f"FROM {card.name}"]
+    lines = [f"FROM {card.parent}", f"ADAPTER {card.name}"] if card.parent else [f"FROM {card.name}"]
     if described.template:
         lines.append(f'TEMPLATE """{described.template}"""')
     lines += [f"PARAMETER {line}" for line in described.parameters.splitlines() if line.strip()]

@@ -1,8 +1,8 @@
 """`/api/chat` and `/api/generate`: from JSON to a wish.
 
-Rules: nothing to answer (no messages, an empty prompt) loads the model, with `keep_alive` 0 unloads it;
-both are answered with the documented object and change nothing, for one caller must not pin or unload
-a model under the others. A template of the caller's own is refused: it is code run in our process.
+Rules: nothing to answer (no messages, an empty prompt) loads the model, with `keep_alive` 0 unloads it; both are
+answered at once with the documented object. What of `keep_alive` counts says `policies.keep_alive`: one caller must not
+pin or unload a model under the others. A template of the caller's own is refused: it is code run in our process.
 """
 
 from collections.abc import Callable
@@ -135,7 +135,8 @@ def _common(request: TextRequest) -> dict[str, Any]:
 
 
 def _asked(call: Call, request: TextRequest, shape: Shape) -> Asked:
-    return Asked(call=call, renderer=OllamaRenderer(call.model, shape, streamed=request.stream))
+    renderer = OllamaRenderer(call.model, shape, streamed=request.stream)
+    return Asked(call=call, renderer=renderer, keep_alive_s=read_keep_alive(request.keep_alive))
 
 
 def _loaded(model: str, keep_alive_s: float | None, body: Callable[[Piece], dict[str, Any]]) -> Loaded:
@@ -146,4 +147,4 @@ def _loaded(model: str, keep_alive_s: float | None, body: Callable[[Piece], dict
         head = {"model": model, "created_at": rfc3339(now_ns)}
         return json_answer(head | body(Piece()) | {"done": True, "done_reason": reason})
 
-    return Loaded(model=model, answer=answer)
+    return Loaded(model=model, answer=answer, keep_alive_s=keep_alive_s)

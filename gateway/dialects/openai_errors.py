@@ -13,7 +13,7 @@ from engine import errors as engine
 from engine.errors import EngineError
 from gateway.dialects.contract import Answer
 from gateway.dialects.error_headers import headers_of
-from gateway.dialects.limit_texts import beyond_text, limit_text, overload_text, quota_text
+from gateway.dialects.limit_texts import KILLS_WORKER, beyond_text, limit_text, overload_text, quota_text
 from gateway.dialects.quoting import quoted
 from gateway.dialects.reason_codes import reason_code
 from gateway.dialects.wire import json_answer
@@ -65,6 +65,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.BeyondLimit: Row(429, beyond_text, LIMIT, "rate_limit_exceeded"),
     refused.Overloaded: Row(429, overload_text, LIMIT, "overloaded"),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "no_capacity"),
+    refused.RequestKillsWorker: Row(422, KILLS_WORKER, INVALID, "request_kills_worker"),
     refused.PolicyUnavailable: Row(503, "service unavailable, please try again", SERVER),
     refused.AuditUnavailable: Row(503, "service unavailable, please try again", SERVER),
     refused.Revoked: Row(401, KEY_TEXT, INVALID, "invalid_api_key"),

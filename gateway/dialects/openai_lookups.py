@@ -35,4 +35,5 @@ def _model_of(card: ModelCard) -> dict[str, Any]:
         "object": "model",
         "created": int(card.modified_at),
         "owned_by": namespace or DEFAULT_OWNER,
+        **({"root": card.name, "parent": card.parent} if card.parent else {}),  # an adapter's, as vLLM lists one
     }

@@ -12,6 +12,7 @@ from policies.errors import (
     QuotaExceeded,
     RateLimited,
     Refused,
+    RequestKillsWorker,
 )
 
 OVERLOAD_REASONS = ("queue_full", "team_queue_full", "deadline_unreachable", "expired_in_queue")
@@ -22,6 +23,7 @@ CODES: tuple[tuple[type[Refused | EngineError], str], ...] = (
     (BeyondLimit, "too_large"),
     (BodyTooLarge, "too_large"),
     (ContextTooLong, "too_large"),
+    (RequestKillsWorker, "request_kills_worker"),
 )
 """Error -> its code; an overload's is its own."""
 

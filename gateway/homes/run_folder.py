@@ -9,6 +9,8 @@ from pathlib import Path
 
 PID_FILE = "supervisor.pid"
 PLAN_FILE = "plan.json"
+LOADER_SOCKET = "loader.sock"
+PROCESSES_FILE = "processes.json"
 VERIFIED_FILE = "verified.json"
 
 
@@ -46,6 +48,8 @@ def only_supervisor(folder: Path) -> Iterator[None]:
         _lock(descriptor, folder)
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
+        for left in folder.glob("*.sock"):  # of an earlier plan: nobody listens there any more
+            left.unlink()
         yield
     finally:
         os.close(descriptor)

@@ -198,7 +198,7 @@ class DecidingDesk:
             return {}
         lent = {}
         for target in self.queue.targets():
-            can_use = target.ready and self._seen.is_ready_for(gateway, target.id)
+            can_use = target.ready and not target.kept and self._seen.is_ready_for(gateway, target.id)
             part = (target.slots - target.running) // (len(self._talks) + 1) if can_use else 0
             if part > 0:
                 lent[target.id] = part

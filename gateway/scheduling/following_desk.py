@@ -7,8 +7,8 @@ No I/O, no clock. Rules:
  (3) It writes at least every tick, so that a lost letter is noticed by the next. How long answers are, and steps,
      wait for a tick, or for what must be told at once.
  (4) What was lent to it (free slots, while nobody waits) it gives to newcomers at once and tells so, for as long as it
-     hears the decider at least every `LENT_S`; but not where one of several targets may have cached their prefix. What
-     it used and the decider had not heard of is not lent twice.
+     hears the decider at least every `LENT_S`; but not where one of several targets may have cached their prefix, and
+     not to one that must run alone. What it used and the decider had not heard of is not lent twice.
 """
 
 from collections import Counter, deque
@@ -94,7 +94,7 @@ class FollowingDesk:
 
     def _lent_slot(self, ticket: Ticket, now_s: float) -> str:
         """A target for it at once, "" when it has to be asked for. The newcomer is the one of ours that may wait."""
-        if not self._lent or now_s - self.heard_s > LENT_S or self._own.waiting() > 1:
+        if ticket.alone or not self._lent or now_s - self.heard_s > LENT_S or self._own.waiting() > 1:
             return ""
         targets = self._own.serving(ticket.pool)
         if len(targets) > 1 and ticket.blocks:

@@ -39,6 +39,7 @@ class _Actor(Struct, frozen=True):
 class _Action(Struct, frozen=True):
     route: str = ""
     model: str = ""
+    base_model: str = ""
 
 
 class _Decision(Struct, frozen=True):
@@ -183,7 +184,7 @@ def _request(record: _Record) -> LoggedRequest:
     return LoggedRequest(
         at_s=_arrived_s(record),
         team=record.actor.team,
-        model=record.action.model,
+        model=record.action.base_model or record.action.model,  # an adapter's work is its base model's workers'
         embeds=record.action.route in EMBEDDING_ROUTES,
         prompt_tokens=max(result.prompt_tokens or 0, 0),
         cached_tokens=max(result.cached_tokens or 0, 0),

@@ -18,6 +18,7 @@ from gateway.supervision.child_process import Command
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE_OOM_SCORE = 500  # under memory pressure a worker goes first: it is restarted, its clients are told
 GATEWAY_OOM_SCORE = -500
+FLASH_ATTENTION = {None: "auto", True: "on", False: "off"}  # auto: llama.cpp chooses
 
 
 def engine_command(process: ProcessPlan, listen_fd: int) -> Command:
@@ -30,11 +31,12 @@ def engine_command(process: ProcessPlan, listen_fd: int) -> Command:
         "context-tokens": process.context_tokens,
         "memory-bytes": process.memory_bytes,
         "listen-fd": listen_fd,
+        "sandbox": process.sandbox,
     }
     return Command(
         name=process.name,
-        argv=_python(module, {**shared, **own}),
-        environment={**_environment(), **_native_environment(process.threads)},
+        argv=(*_python(module, {**shared, **own}), *_adapter_arguments(process), *_projector_arguments(process)),
+        environment=engine_environment(process.threads),
         passed_fds=(listen_fd,),
         oom_score_adj=ENGINE_OOM_SCORE,
         relayed=True,
@@ -65,6 +67,11 @@ def with_tls_groups(command: Command) -> Command:
     return structs.replace(command, environment={**command.environment, "OPENSSL_CONF": str(openssl_config())})
 
 
+def engine_environment(threads: int = 1) -> dict[str, str]:
+    """The whole environment of an engine process with that many compute threads."""
+    return {**_environment(), **_native_environment(threads)}
+
+
 def _preparer_arguments(process: ProcessPlan) -> dict[str, object]:
     return {"timeout-s": process.timeout_s}
 
@@ -75,7 +82,20 @@ def _worker_arguments(process: ProcessPlan) -> dict[str, object]:
         "slots": process.slots,
         "batch-tokens": process.batch_tokens,
         "threads": process.threads,
+        "kv-type": process.kv_type,
+        "flash-attention": FLASH_ATTENTION[process.flash_attention],
+        "kv-cells": process.kv_cells,
+        "gpu-layers": process.gpu_layers,
+        "cpu-expert-layers": process.cpu_expert_layers,
     }
+
+
+def _adapter_arguments(process: ProcessPlan) -> tuple[str, ...]:
+    return tuple(text for name, file in process.adapters for text in ("--adapter", f"{name}={file}"))
+
+
+def _projector_arguments(process: ProcessPlan) -> tuple[str, ...]:
+    return ("--projector", process.projector) if process.projector else ()
 
 
 def _python(module: str, arguments: dict[str, object]) -> tuple[str, ...]:

@@ -38,10 +38,11 @@ class LineCutter:
 
 
 class Relay:
-    """A pipe whose lines are logged under the name of the child that writes into it."""
+    """A pipe whose lines are logged under the name of the child that writes into it; `last_line` is the latest."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.last_line = ""
         self._lines = LineCutter()
         self._loop = asyncio.get_running_loop()
         self._read_fd, self.write_fd = os.pipe()
@@ -67,6 +68,7 @@ class Relay:
 
     def _log(self, line: str) -> None:
         if line:
+            self.last_line = line
             log.info("engine_output", process=self._name, line=line)
 
 

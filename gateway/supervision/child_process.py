@@ -32,8 +32,9 @@ class Command(Struct, frozen=True, kw_only=True):
 class ChildProcess:
     """A started child. Made by `spawn`."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, name: str, process: "subprocess.Popen[bytes]", relay: Relay | None = None) -> None:
         self.name = name
+        self._relay = relay
         self.pid = process.pid
         self._process = process
         self._told_to_stop = False
@@ -47,6 +48,11 @@ class ChildProcess:
     def running(self) -> bool:
         """True until the child has ended."""
         return not self._ended.done()
+
+    @property
+    def last_line(self) -> str:
+        """What a relayed child printed last, as far as it was read; "" for nothing."""
+        return self._relay.last_line if self._relay is not None else ""
 
     async def wait(self) -> int:
         """The exit status once the child has ended; negative is a signal."""
@@ -104,7 +110,7 @@ def spawn(command: Command) -> ChildProcess:
         if relay is not None:
             relay.close_write_end()
     _set_oom_score(process.pid, command.oom_score_adj)
-    return ChildProcess(command.name, process)
+    return ChildProcess(command.name, process, relay)
 
 
 def _set_oom_score(pid: int, score: int) -> None:

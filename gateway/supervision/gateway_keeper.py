@@ -19,7 +19,8 @@ from typing import Any
 
 import structlog
 
-from engine.restarts import RestartHistory, after_exit, exit_cause
+from engine.death import exit_cause
+from engine.restarts import RestartHistory, after_exit
 from gateway.supervision.child_process import ChildProcess, Command, spawn
 from gateway.supervision.engine_keeper import Pause
 

@@ -7,22 +7,31 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from engine.plan import Plan, StoredModel, make_plan
+from engine.adapter_plan import split_names, with_adapters
+from engine.fitting.machine import MIB
+from engine.plan import Plan, make_plan
 from engine.plan_file import write_plan
+from engine.projector_plan import with_projectors
 from engine.settings import EngineSettings
 from engine.store.model_store import ModelStore
 from engine.store.model_store import StoredModel as InStore
 from gateway.configuration.settings import Config
-from gateway.homes.run_folder import PLAN_FILE, VERIFIED_FILE
+from gateway.homes.run_folder import LOADER_SOCKET, PLAN_FILE, PROCESSES_FILE, VERIFIED_FILE
+from gateway.machine.machine_reading import read_machine
 from gateway.supervision.child_commands import engine_command, gateway_command, with_tls_groups
 from gateway.supervision.child_process import Command
-from gateway.supervision.cores import usable_cores
 from gateway.supervision.engine_keeper import EngineKeeper
 from gateway.supervision.gateway_group import GatewayGroup
 from gateway.supervision.gateway_keeper import GatewayKeeper
 from gateway.supervision.listening import listen_tcp, listen_unix
+from gateway.supervision.loader import Loader
+from gateway.supervision.oversight import Oversight
+from gateway.supervision.process_ledger import ProcessLedger
 from gateway.supervision.replacement import may_replace
 from gateway.supervision.site import Site
+from gateway.supervision.stored_adapters import stored_adapters
+from gateway.supervision.stored_models import served_models
+from gateway.supervision.stored_projectors import stored_projectors
 from gateway.supervision.supervisor import Supervisor
 from gateway.supervision.verified_models import verify_once
 
@@ -51,19 +60,21 @@ def bind_listeners(config: Config) -> Listeners:
 def plan_site(site: Site) -> Plan:
     """Verify the models, decide what runs, and write the plan down. Raises PlanFault, StoreFault, OSError."""
     store = ModelStore(site.home.models)
-    stored = tuple(
-        StoredModel(card=store.card(model), model_file=str(model.file))
-        for model in _servable(store, site.config.engine)
-    )
-    plan = make_plan(site.config.engine, stored, cores=usable_cores(), run_folder=site.home.run)
-    planned = {card.name for card in plan.cards}
+    entries = _servable(store, site.config.engine)
+    settings, stored = served_models(store, entries, site.config.engine)
+    _, adapters = split_names(site.config.engine.models, stored_adapters(store, entries))
+    plan = make_plan(settings, stored, machine=read_machine(), run_folder=site.home.run)
+    served = {model.card.name for model in stored}
+    projectors = [each for each in stored_projectors(store, entries) if each.card.name in served]
+    plan = with_projectors(with_adapters(plan, adapters), projectors)
 
     def verify(name: str) -> None:
         log.info("verifying_model", model=name)
         store.verify(name)
 
-    verify_once(tuple(model for model in stored if model.card.name in planned), site.home.run / VERIFIED_FILE, verify)
+    verify_once((*stored, *adapters, *projectors), site.home.run / VERIFIED_FILE, verify)
     write_plan(site.home.run / PLAN_FILE, plan)
+    _log_plan(plan)
     if not plan.processes and not site.config.upstreams:
         log.warning("no_model", remedy="import one with 'corral models import', then start again")
     return plan
@@ -72,8 +83,17 @@ def plan_site(site: Site) -> Plan:
 async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Callable[[], None]) -> int:
     """Run everything until told to stop; the exit status of `corral serve`. Raises ListenFault."""
     sockets = [listen_unix(Path(process.socket)) for process in plan.processes]
+    loader_socket = listen_unix(site.home.run / LOADER_SOCKET)
+    rules = site.config.engine
+    ledger = ProcessLedger(site.home.run / PROCESSES_FILE)
+    loader = Loader(plan, loader_socket, keep_alive_s=rules.keep_alive_s, patience_s=rules.swap_patience_s)
     engines = [
-        EngineKeeper(engine_command(process, bound.fileno()), Path(process.model_file))
+        EngineKeeper(
+            engine_command(process, bound.fileno()),
+            Path(process.model_file),
+            upkeep=None if process.role == "preparer" else loader.upkeep(process.name),
+            oversight=Oversight(process, stuck_after_s=rules.stuck_after_s, ledger=ledger),
+        )
         for process, bound in zip(plan.processes, sockets, strict=True)
     ]
     times = site.config.gateway
@@ -96,10 +116,27 @@ async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Call
 
     gateways = GatewayGroup(times.processes, make_keeper, on_ready)
     try:
-        return await Supervisor(engines, gateways, lambda: may_replace(site)).run()
+        return await Supervisor(engines, gateways, lambda: may_replace(site), loader.run).run()
     finally:
-        for bound in (*sockets, listeners.public, listeners.admin):
+        for bound in (*sockets, loader_socket, listeners.public, listeners.admin):
             bound.close()
+
+
+def _log_plan(plan: Plan) -> None:
+    """What each chat worker got, since the plan follows the memory that was free now."""
+    for process in plan.processes:
+        if process.role == "chat":
+            log.info(
+                "worker_planned",
+                process=process.name,
+                model=process.model,
+                slots=process.slots,
+                context_tokens=process.context_tokens,
+                kv_type=process.kv_type,
+                threads=process.threads,
+                needs_mib=process.needs_bytes // MIB,
+                budget_mib=plan.memory_budget_bytes // MIB,
+            )
 
 
 def _servable(store: ModelStore, settings: EngineSettings) -> tuple[InStore, ...]:

@@ -22,13 +22,21 @@ log = structlog.get_logger("corral.supervisor")
 class Supervisor:
     """One `corral serve`. The gateway starts at once and is not ready until a worker has loaded.
 
-    `may_replace` is asked in a thread before the gateway is replaced, and says in the log why not.
+    `may_replace` is asked in a thread before the gateway is replaced, and says in the log why not. `load` runs beside
+    the keepers and decides when workers run.
     """
 
-    def __init__(self, engines: Sequence[EngineKeeper], gateway: Keeper, may_replace: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        engines: Sequence[EngineKeeper],
+        gateway: Keeper,
+        may_replace: Callable[[], bool],
+        load: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self._engines = engines
         self._gateway = gateway
         self._may_replace = may_replace
+        self._load = load
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -38,6 +46,8 @@ class Supervisor:
         self._listen_for_signals()
         for engine in self._engines:
             self._begin(engine.keep())
+        if self._load is not None:
+            self._begin(self._load())
         keeping = asyncio.create_task(self._gateway.keep())
         told = asyncio.create_task(self._stop.wait())
         try:

@@ -6,14 +6,24 @@ The memory lies in HOME/run, so deleting that folder makes every file be hashed 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
-from engine.plan import StoredModel
 from gateway.homes.private_file import write_private
+from policies.call import ModelCard
+
+
+class Stored(Protocol):
+    """An entry of the store, and the file that is its own: a model's, or an adapter's."""
+
+    @property
+    def card(self) -> ModelCard: ...
+    @property
+    def model_file(self) -> str: ...
 
 
 class FileFacts(Struct, frozen=True):
@@ -30,7 +40,7 @@ Memory = dict[str, tuple[str, FileFacts]]
 """By path: the digest that was verified, and the file's facts at that time."""
 
 
-def verify_once(models: tuple[StoredModel, ...], memory_file: Path, verify: Callable[[str], object]) -> None:
+def verify_once(models: Iterable[Stored], memory_file: Path, verify: Callable[[str], object]) -> None:
     """Call `verify(name)`, which raises for a wrong digest, for each model whose file is new or changed.
 
     Raises what `verify` raises, and OSError for a file that cannot be looked at.

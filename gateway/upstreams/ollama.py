@@ -51,6 +51,8 @@ A server that goes on past the cap it was given is not followed.
 class OllamaUpstream:
     """`engine.interface.Engine` over one Ollama server."""
 
+    isolates = False
+
     def __init__(self, settings: UpstreamSettings, outbound: Outbound) -> None:
         self._settings = settings
         self._outbound = outbound

@@ -130,6 +130,7 @@ class QueueFigures:
                 utilisation=each.utilisation(now_s),
                 load_s=each.load_s,
                 decode_s=each.decode.rows(),
+                kept=each.lone.is_kept,
             )
             for each in targets
         )

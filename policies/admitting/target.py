@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from policies.admitting.effects import Forecast
 from policies.admitting.fading import Fading
+from policies.admitting.lone_row import LoneRow
 from policies.admitting.prefixes import BLOCK_TOKENS, Prefixes
 from policies.admitting.rates import DecodeTable
 from policies.admitting.standings import Standings
+from policies.admitting.team_account import Waiting
 from policies.admitting.ticket import PoolKey, Step, TargetFacts, Ticket
 
 TAKEN_PAUSE_S = 1.0
@@ -16,6 +18,7 @@ RETURN_GRACE_S = 30.0
 """How long waiters stay when their last target is gone: longer than a restart with its first back-offs."""
 FIRST_LOAD_S = 3.0
 """What a load is taken to last before one was measured."""
+LOADED_ON_DEMAND = ("absent", "loading")
 UTILISATION_MEMORY_S = 60.0
 LOAD_GAIN = 0.3
 SHORTEST_SWAP_S = 0.05
@@ -62,6 +65,8 @@ class Target:
         self.resident: PoolKey | None = None
         self.running: dict[int, Running] = {}
         self.free_again_s = 0.0
+        self.lone = LoneRow()
+        self.tenant: str | None = None
         self.decode = DecodeTable()
         self.prefixes = Prefixes(1)
         self._busy = Fading(UTILISATION_MEMORY_S)
@@ -69,34 +74,57 @@ class Target:
         self._grow()
 
     def room(self, now_s: float) -> int:
-        """Slots that may be given out now."""
-        if not self.is_ready or now_s < self.free_again_s:
+        """Slots that may be given out now; none while somebody is to run there alone, or does."""
+        if self.lone.is_kept or not self.is_ready or now_s < self.free_again_s:
             return 0
         return max(self.facts.slots - len(self.running), 0)  # more may run after it shrank
 
+    def next_alone(self, now_s: float) -> Waiting | None:
+        """Who is to run there alone, once nothing else runs."""
+        if self.running or not self.lone.waiting or now_s < self.free_again_s:
+            return None
+        return self.lone.waiting[0] if self.is_ready and self.facts.slots else None
+
     def may_return(self, now_s: float) -> bool:
-        """Ready, or gone for so short a time that it is worth waiting for."""
-        return self.is_ready or now_s - self.lost_s < RETURN_GRACE_S
+        """Ready, loaded for whoever waits, or gone for so short a time that it is worth waiting for."""
+        if self.is_ready or self.facts.standby in LOADED_ON_DEMAND:
+            return True
+        return self.facts.standby != "failed" and now_s - self.lost_s < RETURN_GRACE_S
 
     def loads_for_s(self, now_s: float) -> float:
-        """How long until it can take work: 0 when ready, else what is left of a load as long as those measured."""
-        return 0.0 if self.is_ready else max(0.0, self.lost_s + self.load_s - now_s)
+        """How long until it can take work: 0 when ready, else what is left of a load as long as those measured.
+
+        Of one that is absent the load has yet to begin.
+        """
+        if self.is_ready:
+            return 0.0
+        load_s = self.facts.load_s or self.load_s
+        return load_s if self.facts.standby == "absent" else max(0.0, self.lost_s + load_s - now_s)
 
     def announced(self, facts: TargetFacts, now_s: float) -> None:
-        """It can take work. The time since it was lost is how long a load takes."""
-        if not self.is_ready and self.lost_s and 0 < now_s - self.lost_s < RETURN_GRACE_S * 10:
+        """It can take work. The time since it was lost, or began to load, is how long a load takes."""
+        is_measured = not self.is_ready and self.facts.standby != "absent"
+        if is_measured and self.lost_s and 0 < now_s - self.lost_s < RETURN_GRACE_S * 10:
             self.load_s += LOAD_GAIN * (now_s - self.lost_s - self.load_s)
         self.facts, self.is_ready, self.free_again_s = facts, True, now_s
         self._grow()
 
     def lost(self, facts: TargetFacts, now_s: float) -> None:
         """It cannot take work. What ran there is ended by its streams."""
+        begins = facts.standby == "loading" != self.facts.standby
         if facts.pools:
             self.facts = facts
-        if self.is_ready or not self.lost_s:
+        if begins or self.is_ready or not self.lost_s:
             self.is_ready, self.lost_s = False, now_s
             self.prefixes.forget()
-            self.resident = None
+            self.resident = self.tenant = None
+
+    def swap_cost_s(self, ticket: Ticket) -> float:
+        """What it would cost to serve this ticket: 0 where the model is loaded and no other tenant was served."""
+        if self.tenant not in (None, ticket.tenant):
+            return self.load_s
+        is_loaded = not self.facts.swaps or self.resident in (None, ticket.pool)
+        return 0.0 if is_loaded else self.swap_s
 
     def stepped(self, step: Step) -> None:
         """Learn from a step. Only pure decode tells a token's time; a whole answer reported as one step does not."""

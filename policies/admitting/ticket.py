@@ -10,6 +10,7 @@ PoolKey = tuple[str, str, CallKind]
 """Model, adapter ("" for none), kind of call."""
 NO_GUARANTEE = "\0"
 """No name of a band."""
+Standby = Literal["", "absent", "loading", "failed"]
 
 
 class Bounds(Struct, frozen=True):
@@ -39,7 +40,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
     than `expires_s` (a moment of the queue's clock; None: never) is refused at once. `enforced` False records
     instead of refusing. `output_cap` is the longest answer, `traits` what kind of answer it will be ("tools",
     "json", ""). `blocks` are hashes of the prompt's 64-token blocks, each over all blocks before it. `identity`
-    knows the same request of the same key again (b"": never booked).
+    knows the same request of the same key again (b"": never booked). `alone`: nothing else may run on its target.
+    `tenant`: a target that has run another one's has to be renewed for it ("" is one too).
     """
 
     id: int
@@ -60,6 +62,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
     traits: str = ""
     blocks: tuple[bytes, ...] = ()
     identity: bytes = b""
+    alone: bool = False
+    tenant: str = ""
 
     @property
     def pool(self) -> PoolKey:
@@ -87,6 +91,8 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     `slot_weight` is the cores or devices that one slot holds; slot-seconds count that much towards a team's share.
     `slot_tokens` bounds the prefix that one slot can remember. `swaps`: serving another pool than the last one may
     cost it a load.
+    `standby` tells of one that is not ready: "absent", it is loaded once somebody waits for it; "loading"; "failed",
+    nobody need wait; "" where nothing is known. `load_s` is how long its last load took, 0 before the first.
     """
 
     id: str
@@ -95,6 +101,8 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     slot_weight: float = 1.0
     slot_tokens: int = 4096
     swaps: bool = False
+    standby: Standby = ""
+    load_s: float = 0.0
 
 
 class Step(Struct, frozen=True, kw_only=True):

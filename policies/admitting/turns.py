@@ -1,8 +1,11 @@
 """Whose turn it is when a slot is free, and which target takes it.
 
 Order: band, then the team with the least counter, then its earliest deadline. Target: the one that remembers most of
-the prompt, then the one with most room. On targets that have to load what they serve, see `_instead`.
+the prompt, then the one with most room. On targets that have to load what they serve, or to be renewed for another
+tenant, see `_instead`; for one that must run alone see `_alone`.
 """
+
+from collections.abc import Sequence
 
 from policies.admitting.knowledge import Knowledge
 from policies.admitting.target import Domain, Target
@@ -29,6 +32,8 @@ def next_turn(known: Knowledge, domain: Domain, now_s: float) -> tuple[Waiting, 
         else (lambda each: each[1].order[1:]),
     )
     _, waiting, targets = _instead(ranked, now_s) or ranked[0]
+    if waiting.ticket.alone:
+        return waiting, _alone(domain.of(waiting.ticket.pool), targets)
     return waiting, max(targets, key=lambda each: (_remembers(each, waiting), each.room(now_s)))
 
 
@@ -69,19 +74,29 @@ def _remembers(target: Target, waiting: Waiting) -> tuple[bool, int]:
     return not _would_swap(target, waiting), target.prefixes.matched_tokens(waiting.ticket.blocks)
 
 
+def _alone(serving: Sequence[Target], free: Sequence[Target]) -> Target:
+    """The target for one that must run alone: a ready one that is kept for such already, else the least busy."""
+    kept = [each for each in serving if each.is_ready and each.lone.is_kept]
+    if kept:
+        return min(kept, key=lambda each: len(each.lone.waiting))
+    return min(free, key=lambda each: len(each.running))
+
+
 def _would_swap(target: Target, waiting: Waiting) -> bool:
-    return target.facts.swaps and target.swap_s > 0 and target.resident not in (None, waiting.ticket.pool)
+    return target.swap_cost_s(waiting.ticket) > 0
 
 
 def _instead(ranked: list[Candidate], now_s: float) -> Candidate | None:
     """Somebody whose model is loaded already, before the one whose turn it is and for whom a target would have to load.
+
+    Likewise somebody of the tenant that a target serves, before one for whom it would have to be renewed.
 
     The one passed over waits no longer for it than the load takes, and never into its deadline.
     """
     _, first, targets = ranked[0]
     if not all(_would_swap(each, first) for each in targets):
         return None
-    patience_s = min(max(each.swap_s for each in targets), LONGEST_PASSING_S)
+    patience_s = min(max(each.swap_cost_s(first.ticket) for each in targets), LONGEST_PASSING_S)
     since_s = first.passed_over_s if first.passed_over_s is not None else now_s
     if now_s - since_s >= patience_s or now_s + 2 * patience_s >= first.deadline_s:
         return None

@@ -175,11 +175,15 @@ class Store(Protocol):
 
 
 class Work(Struct, frozen=True):
-    """What a request will cost at most: `model` by the catalogue's name, its prompt, its longest answer."""
+    """What a request will cost at most: `model` by the catalogue's name, its prompt, its longest answer.
+
+    `parent` is the model that an adapter runs on; its limits bound the adapter's requests as well.
+    """
 
     model: str
     prompt_tokens: int
     max_output_tokens: int
+    parent: str = ""
 
 
 class Dimension(Struct, frozen=True):
@@ -198,17 +202,19 @@ def request_claims(principal: Principal, team: Team, policy: Policy, client: Add
 
 
 def work_claims(principal: Principal, team: Team, policy: Policy, client: Address, work: Work) -> Claims:
-    """Step 10: everything else, with the model's request rate."""
-    model = Dimension("model", f"model:{work.model}", f"model {work.model}", policy.limits_of_model(work.model))
-    found = (*dimensions(principal, team, policy, client), model)
-    rates = (*_request_rate(model), *(claim for each in found for claim in _token_rates(each, work)))
+    """Step 10: everything else, with the model's request rate, and of an adapter its base model's too."""
+    models = tuple(_of_model(name, policy) for name in (work.model, work.parent) if name)
+    found = (*dimensions(principal, team, policy, client), *models)
+    requests = (claim for each in models for claim in _request_rate(each))
+    rates = (*requests, *(claim for each in found for claim in _token_rates(each, work)))
     concurrency = tuple(claim for each in found for claim in _concurrency(each))
     return Claims(rates, concurrency, tuple(claim for each in found for claim in _budgets(each, work)))
 
 
-def longest_answer(team: Team, policy: Policy, model: str) -> int:
+def longest_answer(team: Team, policy: Policy, model: str, parent: str = "") -> int:
     """The output tokens one answer may have: the team's cap, or less where a minute's limit could never hold it."""
-    bounds = (policy.address_limits, team.key_limits, team.limits, policy.limits, policy.limits_of_model(model))
+    models = tuple(policy.limits_of_model(name) for name in (model, parent) if name)
+    bounds = (policy.address_limits, team.key_limits, team.limits, policy.limits, *models)
     caps = [each.output_tokens_per_minute for each in bounds if each.mode == "enforce"]
     return min([team.max_output_tokens, *(cap for cap in caps if cap is not None)])
 
@@ -220,6 +226,10 @@ def effective_team(team: Team, grants: Iterable[LimitGrant], now_s: float) -> Te
     if limits is team.limits and key_limits is team.key_limits:
         return team
     return replace(team, limits=limits, key_limits=key_limits)
+
+
+def _of_model(name: str, policy: Policy) -> Dimension:
+    return Dimension("model", f"model:{name}", f"model {name}", policy.limits_of_model(name))
 
 
 def dimensions(principal: Principal, team: Team, policy: Policy, client: Address) -> tuple[Dimension, ...]:

@@ -21,6 +21,7 @@ from engine.frames import (
     Ended,
     FrameReader,
     Hello,
+    Leaving,
     SlotTaken,
     Start,
     Step,
@@ -110,7 +111,8 @@ def worker(
         listener.listen()
         command = [sys.executable, "-m", "engine.worker", "--listen-fd", str(listener.fileno())]
         for name, value in values.items():
-            command += [f"--{name}", str(value)]
+            for each in value if isinstance(value, list) else [value]:
+                command += [f"--{name}", str(each)]
         if through:
             command = [sys.executable, "-c", through, str(listener.fileno()), *command]
         process = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=subprocess.PIPE, text=True)
@@ -356,6 +358,7 @@ def test_an_idle_worker_does_not_spin_and_sigterm_ends_it_well(model_file: Path,
         assert after - before <= 1
         assert "NoNewPrivs:\t1" in status
         assert "Seccomp:\t2" in status
+        assert "Seccomp_filters:\t2" in status  # both walls
         assert process.wait(timeout=TIMEOUT_S) == 0
         gateway.close()
 
@@ -378,6 +381,7 @@ def test_a_worker_does_not_outlive_its_parent(model_file: Path, tmp_path: Path) 
         gateway = Gateway(path)
         gateway.counters()
         process.kill()
+        assert isinstance(gateway.read(), Leaving)
         with pytest.raises(ConnectionResetError):
             gateway.read()
         gateway.close()
@@ -409,7 +413,7 @@ def _cosine(left: Any, right: Any) -> float:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"not a model" * 100, "invalid magic"), (None, "No such file"), ("truncated", "corrupted or incomplete")],
+    [(b"not a model" * 100, "not a GGUF file"), (None, "No such file"), ("truncated", "the file is truncated")],
 )
 def test_what_cannot_be_loaded_is_named_on_one_line(
     model_file: Path, tmp_path: Path, content: bytes | str | None, why: str

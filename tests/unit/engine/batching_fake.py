@@ -70,6 +70,7 @@ class FakeBackend:
 
     def __init__(self, capacity: int = 10**9, *, ends: bool = True, reuses_prefixes: bool = True) -> None:
         self.capacity = capacity
+        self.cells = 0
         self.ends = ends
         self.reuses_prefixes = reuses_prefixes
         self.cuts = True
@@ -85,12 +86,12 @@ class FakeBackend:
     def tokens(self, sequence: int) -> list[int]:
         return [cell.token for cell in self.memory.get(sequence, [])]
 
-    def cells(self) -> int:
+    def used_cells(self) -> int:
         return len({id(cell) for cells in self.memory.values() for cell in cells})
 
     def decode(self, batch: Batch, interrupt: Callable[[], bool] | None) -> int:
         self.batches.append(batch.rows)
-        if self.cells() + batch.rows > self.capacity:
+        if self.used_cells() + batch.rows > self.capacity:
             return 1
         if interrupt is not None and interrupt():
             self.interrupted += 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.frames import PROTOCOL_VERSION, Frame, FrameReader, Hello, PreparerHello, WorkerHello, encode
-from engine.interface import StepReport, TargetState
+from engine.interface import Prepared, StepReport, TargetState
 from engine.plan import ProcessPlan
 
 MODEL = "tiny:latest"
@@ -18,7 +18,7 @@ def process_plan(path: Path, role: str = "chat", name: str = "worker-0", **chang
         "model": MODEL,
         "model_file": "/none",
         "socket": str(path),
-        "slots": 2,
+        "slots": 4,
         "context_tokens": 64,
         "batch_tokens": 32,
         "threads": 1,
@@ -93,12 +93,16 @@ class RecordingObserver:
     def __init__(self) -> None:
         self.states: asyncio.Queue[TargetState] = asyncio.Queue()
         self.reports: asyncio.Queue[tuple[str, StepReport]] = asyncio.Queue()
+        self.deaths: list[tuple[str, tuple[Prepared, ...], bool]] = []
 
     def target_changed(self, state: TargetState) -> None:
         self.states.put_nowait(state)
 
     def step_reported(self, target: str, report: StepReport) -> None:
         self.reports.put_nowait((target, report))
+
+    def target_died(self, target: str, batch: tuple[Prepared, ...], *, alone: bool) -> None:
+        self.deaths.append((target, batch, alone))
 
     async def state(self) -> TargetState:
         return await asyncio.wait_for(self.states.get(), 5)

@@ -3,15 +3,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine import pool as pool_module
 from engine.errors import ModelNotReady, WorkerDied
-from engine.frames import AskCounters, Counters, Description, PreparerRequest, Ready, WorkerRequest
+from engine.frames import PROTOCOL_VERSION, AskCounters, Counters, Description, PreparerRequest, Ready, WorkerRequest
 from engine.interface import Engine
 from engine.links.call_frames import pack_ids
+from engine.loader_frames import KeepAlive, LoaderHello, LoaderRequest, Residences, Wanted
 from engine.plan import Plan
 from engine.pool import Pool
+from engine.residency import Residence
 from policies.call import Call, Message, ModelCard
 from tests.unit.engine.engine_process_fake import (
     MODEL,
@@ -111,3 +114,54 @@ async def test_counters_leave_out_who_does_not_answer(tmp_path: Path, monkeypatc
 
 def test_drawn_seeds_avoid_llama_cpps_word_for_none() -> None:
     assert all(0 <= pool_module._draw_seed() < 2**31 for _ in range(100))
+
+
+async def test_an_adapter_is_prepared_and_described_by_its_bases_preparer(tmp_path: Path) -> None:
+    adapter = ModelCard(
+        name="sql:1", digest="1" * 64, size_bytes=1, modified_at=0.0, parent=MODEL, system="Answer in SQL."
+    )
+    plan = Plan(processes=(process_plan(tmp_path / "p", "preparer", "preparer-0"),), cards=(CARD, adapter))
+    pool = Pool(plan)
+    hello = preparer_hello(capabilities=("completion", "tools", "embedding"))
+    async with FakeProcess(tmp_path / "p", PreparerRequest, hello) as preparer:
+        await pool.start_up(RecordingObserver())
+        asking = asyncio.create_task(pool.prepare(msgspec.structs.replace(CALL, adapter="sql:1")))
+        question = await preparer.next()
+        assert question.messages[0] == Message("system", "Answer in SQL.")
+        preparer.send(Ready(id=question.id, token_ids=(pack_ids((1,)),), prompt_tokens=1, max_output_tokens=4))
+        assert (await asking).call.adapter == "sql:1"
+        describing = asyncio.create_task(pool.describe("sql:1"))
+        question = await preparer.next()
+        preparer.send(Description(id=question.id, info={"a": 1}, template=""))
+        assert (await describing).info == {"a": 1}
+        assert [card.capabilities for card in pool.models()] == [
+            ("completion", "tools", "embedding"),
+            ("completion", "tools"),
+        ]
+        await pool.close()
+
+
+async def test_what_is_waited_for_is_said_to_the_loader_and_its_word_reaches_the_workers(tmp_path: Path) -> None:
+    plan = Plan(processes=(process_plan(tmp_path / "w", "chat", "worker-0"),), cards=(CARD,))
+    observer, pool = RecordingObserver(), Pool(plan, loader_socket=str(tmp_path / "loader"))
+    hello = LoaderHello(version=PROTOCOL_VERSION)
+    async with FakeProcess(tmp_path / "loader", LoaderRequest, hello) as loader:
+        pool.want([(MODEL, "completion"), (MODEL, "embedding"), ("of an upstream", "chat")])
+        await pool.start_up(observer)
+        try:
+            assert await loader.next() == Wanted(groups=((MODEL, "chat"), (MODEL, "embedding")))
+            pool.keep(MODEL, 5.0)
+            assert await loader.next() == KeepAlive(model=MODEL, seconds=5.0)
+            told = Residence(name="worker-0", model=MODEL, role="chat", needs_bytes=1, state="unloaded", since_s=0.0)
+            loader.send(Residences(workers=(told,)))
+            assert [(await observer.state()).standby for _ in range(2)] == ["", "absent"]
+            assert pool.residences() == (told,)
+        finally:
+            await pool.close()
+
+
+async def test_without_a_loader_nothing_is_said(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        at.pool.want([(MODEL, "chat")])
+        at.pool.keep(MODEL, 5.0)
+        assert at.pool.residences() == ()

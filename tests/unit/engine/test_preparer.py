@@ -110,6 +110,37 @@ def test_a_broken_template_is_said_once_and_the_model_does_not_chat(tmp_path: Pa
     assert b"chat template cannot be read" in process.communicate(timeout=10)[1]
 
 
+LATE = (
+    "{{ strftime_now('%d %b %Y %H:%M %Z') }}{{ messages|pprint }}{{ 'a b c'|wordwrap(2) }}{{ lipsum(1) }}"
+    "{{ '<b>x</b>&amp;'|striptags }}{{ [1]|random }}{{ 'http://a.b c'|urlize }}{{ {'a': 1}|tojson(indent=2) }}"
+    "{% if messages[0]['content'] == 'fail' %}{{ 1/0 }}{% elif messages[0]['content'] == 'refuse' %}"
+    "{{ raise_exception('no') }}{% elif messages[0]['content'] == 'spin' %}"
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}{% endif %}"
+)
+"""What of a template runs code that libraries import, or files that libc opens, when it is first used."""
+
+
+def test_nothing_that_a_request_reaches_is_missing_behind_the_second_wall(tmp_path: Path, launch: Launch) -> None:
+    process, path = launch(write_vocabulary(tmp_path / "m.gguf", CHATML + LATE))
+    gateway, _hello = greet(path)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    assert "Seccomp_filters:\t2" in status
+    answers: dict[str, object] = {}
+    for number, text in enumerate(("fail", "refuse", "spin", "well", "fail")):
+        asked = Prepare(id=number, kind="chat", messages=(Message("user", text),))
+        answers[text] = gateway.ask(encode(asked))
+    assert {text: getattr(answer, "reason", "") for text, answer in answers.items()} == {
+        "fail": "template_failed",
+        "refuse": "template_refused",
+        "spin": "prepare_timeout",
+        "well": "prompt_too_long",  # lipsum: the whole template was rendered and read
+    }
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=10)[1] == b""
+    assert process.returncode == 0
+    gateway.stream.close()
+
+
 @pytest.mark.parametrize(
     ("data", "words"), [(b"\x7fELF" + bytes(100), b"not a GGUF file"), (None, b"No such file or directory")]
 )

@@ -66,8 +66,8 @@ def model_bytes(**changes: Entry) -> bytes:
 
 
 def write_vocabulary(path: Path, template: str | None = CHATML, **changes: Entry) -> Path:
-    """A file that llama.cpp loads with vocab_only: 256 byte tokens and three control tokens."""
-    tokens = [*SPECIAL, *_byte_letters()]
+    """A file that llama.cpp loads with vocab_only: 256 byte tokens and three control tokens, and their embedding."""
+    tokens = [*SPECIAL, *byte_letters()]
     kinds = [3] * len(SPECIAL) + [1] * 256
     entries = LLAMA | {
         "tokenizer.ggml.model": (8, "gpt2"),
@@ -81,11 +81,13 @@ def write_vocabulary(path: Path, template: str | None = CHATML, **changes: Entry
     }
     if template is not None:
         entries["tokenizer.chat_template"] = (8, template)
-    path.write_bytes(gguf(entries | {key.replace("__", "."): entry for key, entry in changes.items()}))
+    embedding = [("token_embd.weight", (32, len(tokens)), 0, 0)]
+    changed = entries | {key.replace("__", "."): entry for key, entry in changes.items()}
+    path.write_bytes(gguf(changed, embedding, data_bytes=32 * len(tokens) * 4))
     return path
 
 
-def _byte_letters() -> list[str]:
+def byte_letters() -> list[str]:
     """GPT-2's letters for the 256 bytes, in order of the bytes."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters, extra = [], 256

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from msgspec import structs
 
 from engine.errors import SlotTaken
 from engine.interface import Prepared, TargetState
@@ -396,6 +397,36 @@ async def test_ready_means_that_text_can_be_made_where_any_target_makes_it() -> 
         alone = Dispatcher((engine,), ManualClock())
         alone.target_changed(engine, vectors)
         assert alone.ready()
+
+
+async def test_a_model_that_is_loaded_for_whoever_waits_counts_as_ready_and_what_is_waited_for_is_told() -> None:
+    engine = FakeEngine(slots=1)
+    wanted: list[frozenset[tuple[str, str]]] = []
+    async with dispatching(engine) as (dispatcher, _):
+        dispatcher.demand.subscribe(wanted.append)
+        away = TargetState(target="fake", models=("m:latest",), kinds=("chat",), slots=1, ready=False)
+        for standby, load_s, is_ready in (("", 0.0, False), ("loading", 0.0, False), ("absent", 0.0, True),
+                                          ("failed", 2.0, False), ("loading", 2.0, True)):  # fmt: skip
+            dispatcher.target_changed(engine, structs.replace(away, standby=standby, load_s=load_s))
+            assert dispatcher.ready() == is_ready
+        waiting = asyncio.create_task(run(dispatcher))
+        await settled()
+        assert wanted == [{("m:latest", "chat")}]
+        engine.announce(ready=True)
+        assert len(await waiting) == 3
+        assert wanted[1:] == [frozenset()]
+        dispatcher.hold({"fake": "held"})
+        dispatcher.target_changed(engine, structs.replace(away, standby="absent"))
+        assert not dispatcher.ready()
+
+
+async def test_a_model_that_cannot_be_loaded_is_refused_at_once_with_that_reason() -> None:
+    engine = FakeEngine(slots=1)
+    async with dispatching(engine) as (dispatcher, _):
+        away = TargetState(target="fake", models=("m:latest",), kinds=("chat",), slots=1, ready=False)
+        dispatcher.target_changed(engine, structs.replace(away, standby="failed", fault="killed by SIGABRT"))
+        with pytest.raises(NoCapacity, match="model_cannot_be_loaded"):
+            await run(dispatcher)
 
 
 # ---- whose model is whose, and what is held

@@ -2,7 +2,7 @@
 
 A machine drives the real queue with everything that can happen to it: two models and their adapters on targets that
 come, go and change what they list, bands of which one keeps its slots, clocks that jump, callers that leave, slots that
-were taken. After each event the rules are checked against a model of the test's own.
+were taken, requests that must run alone. After each event the rules are checked against a model of the test's own.
 """
 
 import math
@@ -88,6 +88,7 @@ class QueueMachine(RuleBasedStateMachine):
         tokens=st.integers(0, 5_000),
         identity=st.sampled_from((b"", b"x", b"y")),
         bounds=st.sampled_from((WIDE, Bounds(total=3, team=2))),
+        alone=st.sampled_from((False, False, False, True)),
     )
     def arrive(  # noqa: PLR0917 (Hypothesis names them)
         self,
@@ -100,6 +101,7 @@ class QueueMachine(RuleBasedStateMachine):
         tokens: int,
         identity: bytes,
         bounds: Bounds,
+        alone: bool,
     ) -> None:
         driver = self.driver
         before, refused = frozen(driver.queue), len(driver.refused)
@@ -118,6 +120,7 @@ class QueueMachine(RuleBasedStateMachine):
             output_cap=max(tokens, 1),
             identity=identity,
             blocks=tuple(bytes([each]) for each in range(tokens % 5)),
+            alone=alone,
         )
         places = (number in driver.waiting) + (number in driver.running)
         assert places + sum(each.ticket.id == number for each in driver.refused[refused:]) == 1, "one answer each"
@@ -240,9 +243,25 @@ class QueueMachine(RuleBasedStateMachine):
     def nothing_free_lies_idle(self) -> None:
         for number, asked in self.driver.waiting.items():
             open_to_it = [
-                name for name in self.ready if self._has_room(name) and asked.pool in self.targets[name].pools
+                name
+                for name in self.ready
+                if self._has_room(name) and asked.pool in self.targets[name].pools and name not in self._kept()
             ]
+            if asked.alone and any(asked.pool in self.targets[name].pools for name in self._kept() & self.ready):
+                continue  # such take one target after the other, whatever else is free
             assert not open_to_it or self._is_kept(asked.band, asked.pool), f"{number} waits beside {open_to_it}"
+
+    @invariant()
+    def who_runs_alone_has_nobody_beside_it(self) -> None:
+        queue = self.driver.queue
+        for name, target in queue._targets.items():
+            ids = [each.ticket.id for each in target.lone.waiting]
+            alone = [number for number, each in target.running.items() if each.ticket.alone]
+            assert target.lone.is_kept == bool(ids or alone), "a target is kept for somebody"
+            assert not alone or len(target.running) == 1
+            assert not (ids and target.is_ready and target.facts.slots and name not in self.taken_s) or target.running
+            assert all(queue._aside[number] is target for number in ids)
+        assert sum(len(each.lone.waiting) for each in queue._targets.values()) == len(queue._aside)
 
     @invariant()
     def a_backlog_is_the_sum_of_what_waits(self) -> None:
@@ -287,6 +306,9 @@ class QueueMachine(RuleBasedStateMachine):
         busy = sum(target == name for _, target in self.driver.running.values())
         return name not in self.taken_s and busy < self.targets[name].slots
 
+    def _kept(self) -> set[str]:
+        return {name for name, each in self.driver.queue._targets.items() if each.lone.is_kept}
+
     def _is_kept(self, band: str, pool: PoolKey) -> bool:
         """Whether the free slots of the domain are no more than those that the keeping band has yet to use."""
         if self.bands is not ONE_KEEPS or band == "high":
@@ -301,7 +323,7 @@ class QueueMachine(RuleBasedStateMachine):
         free = sum(
             self.targets[name].slots - sum(target == name for _, target in self.driver.running.values())
             for name in names
-            if name in self.ready and self._has_room(name)
+            if name in self.ready and self._has_room(name) and name not in self._kept()
         )
         return free <= min(kept, slots if running.count(band) else slots - 1)
 

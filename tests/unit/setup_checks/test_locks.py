@@ -30,7 +30,8 @@ def named(requirements: list[str]) -> set[str]:
 
 
 def test_the_lock_files_there_are() -> None:
-    assert [lock.name for lock in LOCK_FILES] == ["build.txt", "dev.txt", "engine.txt", "model.txt", "sslyze.txt"]
+    names = ["build.txt", "dev.txt", "engine.txt", "model.txt", "peers.txt", "sslyze.txt"]
+    assert [lock.name for lock in LOCK_FILES] == names
 
 
 @pytest.mark.parametrize("lock", LOCK_FILES, ids=lambda lock: lock.name)
@@ -52,6 +53,7 @@ def test_what_the_project_asks_for_is_locked() -> None:
     assert engine | named(extras["dev"]) <= entries(ROOT / "lock/dev.txt").keys()
     assert named(groups["build"]) <= entries(ROOT / "lock/build.txt").keys()
     assert named(groups["sslyze"]) <= entries(ROOT / "lock/sslyze.txt").keys()
+    assert named(groups["peers"]) <= entries(ROOT / "lock/peers.txt").keys()
     assert named(groups["model"]) == entries(ROOT / "lock/model.txt").keys()
 
 
@@ -74,6 +76,7 @@ def test_one_row_in_the_documents_for_each_dependency() -> None:
         *groups["build"],
         *groups["model"],
         *groups["sslyze"],
+        *groups["peers"],
     ]
     assert sorted(row.lower() for row in rows) == sorted(wanted)
 

@@ -16,7 +16,9 @@ PROOF = re.compile(r"`make prove P=(\w+)`")
 
 
 def test_every_threat_has_its_row() -> None:
-    assert sorted(int(row[0][1:]) for row in ROWS) == list(range(1, 49))
+    numbers = [int(row[0][1:]) for row in ROWS]
+    assert len(numbers) == len(set(numbers))
+    assert set(range(1, 49)) <= set(numbers)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])

@@ -4,37 +4,21 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batching.batch import PREFILL_WHILE_GENERATING_TOKENS, Batch, plan_prefill
-
-
-def test_a_prompt_alone_takes_the_whole_batch() -> None:
-    assert plan_prefill([(3, 900)], 0, 512) == [(3, 512)]
-
-
-def test_while_others_generate_prompts_get_less() -> None:
-    assert plan_prefill([(3, 900)], 4, 512) == [(3, PREFILL_WHILE_GENERATING_TOKENS)]
-    assert plan_prefill([(3, 900)], 4, 100) == [(3, 96)]
+from engine.batching.batch import Batch, plan_prefill
 
 
 def test_the_oldest_goes_first() -> None:
-    assert plan_prefill([(2, 100), (0, 300), (1, 300)], 0, 512) == [(2, 100), (0, 300), (1, 112)]
-    assert plan_prefill([(2, 512), (0, 1)], 0, 512) == [(2, 512)]
+    assert plan_prefill([(2, 100), (0, 300), (1, 300)], 512) == [(2, 100), (0, 300), (1, 112)]
+    assert plan_prefill([(2, 512), (0, 1)], 512) == [(2, 512)]
 
 
-def test_nothing_to_read_is_an_empty_plan() -> None:
-    assert plan_prefill([], 8, 512) == []
+def test_nothing_to_read_or_no_budget_is_an_empty_plan() -> None:
+    assert plan_prefill([], 8) == plan_prefill([(1, 5)], 0) == plan_prefill([(1, 5)], -3) == []
 
 
-@given(
-    remaining=st.lists(st.integers(1, 3000), max_size=16),
-    generating=st.integers(0, 16),
-    batch_tokens=st.integers(16, 1024),
-)
-def test_a_plan_fits_and_wastes_nothing(remaining: list[int], generating: int, batch_tokens: int) -> None:
-    plan = plan_prefill(list(enumerate(remaining)), generating, batch_tokens)
-    budget = batch_tokens - generating
-    if generating:
-        budget = min(budget, PREFILL_WHILE_GENERATING_TOKENS)
+@given(remaining=st.lists(st.integers(1, 3000), max_size=16), budget=st.integers(0, 1024))
+def test_a_plan_fits_and_wastes_nothing(remaining: list[int], budget: int) -> None:
+    plan = plan_prefill(list(enumerate(remaining)), budget)
 
     assert [slot for slot, _ in plan] == list(range(len(plan)))
     assert all(0 < rows <= remaining[slot] for slot, rows in plan)

@@ -15,9 +15,7 @@ from engine.batching.slot import (
     common_prefix_tokens,
     find_leader,
     longest_prefix,
-    oldest_idle_prefix,
     place,
-    youngest_running,
 )
 
 
@@ -83,28 +81,26 @@ def test_all_slots_busy() -> None:
 def test_stay_where_the_prefix_is() -> None:
     slots = [slot(0, []), slot(1, [1, 2, 3, 4])]
 
-    assert place(slots, ids(1, 2, 9), "a") == Placement(1, Prefix(1, 2), None)
+    assert place(slots, ids(1, 2, 9), "a") == Placement(1, Prefix(1, 2))
 
 
 def test_do_not_destroy_most_of_a_longer_one() -> None:
     slots = [slot(0, [], used=5), slot(1, [1, 2, 3, 4, 5])]
 
-    assert place(slots, ids(1, 2, 9), "a") == Placement(0, Prefix(1, 2), None)
+    assert place(slots, ids(1, 2, 9), "a") == Placement(0, Prefix(1, 2))
 
 
 def test_an_empty_slot_before_the_one_unused_for_longest() -> None:
     busy = slot(0, [1, 2, 3], SlotState.DECODE)
 
-    assert place([busy, slot(1, [7], used=1), slot(2, [], used=9)], ids(1, 2, 9), "a") == Placement(
-        2, Prefix(0, 2), None
-    )
-    assert place([busy, slot(1, [7], used=4), slot(2, [8], used=3)], ids(5, 5), "a") == Placement(2, None, None)
+    assert place([busy, slot(1, [7], used=1), slot(2, [], used=9)], ids(1, 2, 9), "a") == Placement(2, Prefix(0, 2))
+    assert place([busy, slot(1, [7], used=4), slot(2, [8], used=3)], ids(5, 5), "a") == Placement(2, None)
 
 
 def test_without_reuse_nothing_is_looked_at() -> None:
     slots = [slot(0, [1, 2, 3]), slot(1, [1] * 100, SlotState.PREFILL, cached=0)]
 
-    assert place(slots, ids(*[1] * 100, 2), "a", reuses_prefixes=False) == Placement(0, None, None)
+    assert place(slots, ids(*[1] * 100, 2), "a", reuses_prefixes=False) == Placement(0, None)
 
 
 def test_wait_for_a_slot_that_computes_much_more_of_the_prompt() -> None:
@@ -116,7 +112,7 @@ def test_wait_for_a_slot_that_computes_much_more_of_the_prompt() -> None:
     assert find_leader([computing], ids(*prompt, 1), "a", 100 - WORTH_WAITING_TOKENS + 1) is None
     assert find_leader([slot(0, prompt, SlotState.PREFILL, cached=90)], ids(*prompt, 1), "a", 0) is None
     assert find_leader([slot(0, prompt, SlotState.DECODE)], ids(*prompt, 1), "a", 0) is None
-    assert place([computing, slot(1, [])], ids(*prompt, 1), "a") == Placement(1, Prefix(0, 10), Leader(0, 100, None))
+    assert place([computing, slot(1, [])], ids(*prompt, 1), "a") == Placement(1, Prefix(0, 10))
 
 
 def test_of_two_leaders_the_longer() -> None:
@@ -125,13 +121,3 @@ def test_of_two_leaders_the_longer() -> None:
 
     assert find_leader(slots, ids(*[7] * 80), "a", 0) == Leader(1, 60, None)
     assert find_leader(slots[::-1], ids(*[7] * 80), "a", 0) == Leader(1, 60, None)
-
-
-def test_what_to_forget_and_who_gives_way() -> None:
-    idle = [slot(0, [1], used=5), slot(1, [1], used=2), slot(2, [], used=1)]
-    running = [slot(3, [1], SlotState.DECODE, used=7), slot(4, [1], SlotState.PREFILL, used=8)]
-
-    assert oldest_idle_prefix([*idle, *running]) is idle[1]
-    assert oldest_idle_prefix(running) is None
-    assert youngest_running([*idle, *running]) is running[1]
-    assert youngest_running(idle) is None

@@ -1,4 +1,4 @@
-"""The acts on slots and memory: occupy, wait, release, rewind, forget."""
+"""The acts on slots and memory: occupy, begin, wait, advance, park, release, rewind, forget."""
 
 import numpy as np
 
@@ -39,6 +39,8 @@ def occupy(table: SlotTable, id_: int, prompt: list[int], scope: str = "a") -> R
     placement = table.find_place(made.prompt, scope)
     assert placement is not None
     table.occupy(placement, made, scope)
+    while (slot := table.to_begin()) is not None:
+        table.begin(slot)
     return made
 
 
@@ -50,7 +52,8 @@ def test_a_slot_from_start_to_release() -> None:
 
     assert (table.busy, len(table), slot.running) == (1, 2, made)
     assert (slot.known, slot.cached, slot.scope) == (3, 0, "a")
-    slot.cached, slot.state = 3, SlotState.DECODE
+    table.advance(slot, 3)
+    slot.state = SlotState.DECODE
     assert table.generating() == [slot]
     table.release(slot)
     assert (table.busy, slot.known, slot.state, slot.request) == (0, 3, SlotState.IDLE, None)
@@ -60,7 +63,7 @@ def test_tokens_without_memory_are_forgotten_at_release() -> None:
     table = SlotTable(Memory(), slots=1, context_tokens=16)
     occupy(table, 1, [5, 6, 7])
     (slot,) = table.prompting()
-    slot.cached = 2
+    table.advance(slot, 2)
     table.release(slot)
 
     assert slot.known == 2
@@ -75,7 +78,7 @@ def test_the_oldest_request_reads_first() -> None:
     occupy(table, 4, [4])
 
     assert [slot.running.request_id for slot in table.prompting()] == [2, 3, 4]
-    assert table.youngest() is table.of("o", 4)[0]
+    assert table.to_park() is table.of("o", 4)[0]
 
 
 def test_slots_of_an_owner_or_of_one_request() -> None:
@@ -93,9 +96,10 @@ def test_a_prefix_in_place_is_cut_and_one_elsewhere_copied() -> None:
     table = SlotTable(memory, slots=2, context_tokens=16)
     occupy(table, 1, [1, 2, 3, 4])
     (slot,) = table.prompting()
-    slot.cached, slot.state = 4, SlotState.DECODE
+    table.advance(slot, 4)
+    slot.state = SlotState.DECODE
     occupy(table, 2, [1, 2, 9])
-    assert memory.acts == [("cut", 0, 0), ("cut", 1, 0), ("copy to 1", 0, 2)]
+    assert memory.acts == [("cut", 0, 0), ("cut", 1, 0), ("cut", 1, 0), ("copy to 1", 0, 2)]
     table.release(slot)
     again = occupy(table, 3, [1, 2, 3, 9])
 
@@ -108,7 +112,7 @@ def test_a_prefix_that_cannot_be_cut_is_dropped() -> None:
     table = SlotTable(memory, slots=1, context_tokens=16)
     occupy(table, 1, [1, 2, 3, 4])
     (slot,) = table.prompting()
-    slot.cached = 4
+    table.advance(slot, 4)
     table.release(slot)
     memory.cuts = False
     again = occupy(table, 2, [1, 2, 9])
@@ -124,7 +128,7 @@ def test_waiting_ends_when_the_leader_is_there() -> None:
     leader = table.prompting()[0]
     assert table.resolve_waiting() == 0
     assert table.of("o", 2)[0].state is SlotState.WAITING
-    leader.cached = 100
+    table.advance(leader, 100)
 
     assert table.resolve_waiting() == 100
     assert second.cached_tokens == 100
@@ -158,7 +162,8 @@ def test_rewind_keeps_what_is_cached_where_it_can() -> None:
     table = SlotTable(memory, slots=1, context_tokens=16)
     occupy(table, 1, [1, 2, 3, 4])
     (slot,) = table.prompting()
-    slot.cached, slot.state = 4, SlotState.DECODE
+    table.advance(slot, 4)
+    slot.state = SlotState.DECODE
     table.rewind(slot)
     assert (slot.cached, slot.state) == (4, SlotState.DECODE)
     memory.cuts = False
@@ -172,9 +177,85 @@ def test_forgetting_frees_the_idle_prefix_unused_for_longest() -> None:
     assert not table.forget_oldest_prefix()
     occupy(table, 1, [1, 2])
     (slot,) = table.prompting()
-    slot.cached = 2
+    table.advance(slot, 2)
     assert not table.forget_oldest_prefix()
     table.release(slot)
 
     assert table.forget_oldest_prefix()
     assert (slot.cached, slot.known) == (0, 0)
+
+
+def test_cells_are_counted_as_they_are_taken_shared_and_freed() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=64, cells=100)
+    occupy(table, 1, [1] * 40)
+    (first,) = table.prompting()
+    assert (table.cells, table.free_cells) == (100, 100)
+    table.advance(first, 40)
+    first.state = SlotState.DECODE
+    occupy(table, 2, [1] * 30 + [2] * 5)
+    (second,) = table.prompting()
+    assert (second.cached, table.free_cells) == (30, 60)
+    table.advance(second, 5)
+    assert table.free_cells == 55
+    table.park(first)
+    assert (table.free_cells, first.cached, first.known) == (65, 0, 40)  # 30 are the other's too
+
+
+def test_a_parked_request_keeps_its_tokens_and_is_charged_for_each_once() -> None:
+    table = SlotTable(Memory(), slots=3, context_tokens=64, cells=40)
+    occupy(table, 1, [1] * 10)
+    made = occupy(table, 2, [2] * 20)
+    older, younger = table.prompting()
+    assert [table.advance(older, 10), table.advance(younger, 15)] == [10, 15]
+    assert table.to_park() is younger
+    table.park(younger)
+    assert table.of("o", 2) == [younger]
+    assert (younger.state, table.running(), table.to_park()) == (SlotState.PARKED, [older], None)
+    assert table.begin(younger) == 0
+    assert table.advance(younger, 20) == 5  # 15 of the 20 were there before
+    assert (made.cached_tokens, younger.counted) == (0, 20)
+
+
+def test_a_prefix_found_on_the_way_back_is_cached_as_far_as_it_is_new() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=64, cells=100)
+    occupy(table, 1, [3] * 40)
+    (older,) = table.prompting()
+    made = occupy(table, 2, [3] * 39 + [4])
+    table.advance(older, 10)
+    older.leader = None
+    younger = table.of("o", 2)[0]
+    assert younger.state is SlotState.WAITING
+    table.advance(older, 30)
+    assert table.resolve_waiting() == 39
+    table.park(younger)
+    assert table.begin(younger) == 0
+    assert (made.cached_tokens, younger.cached) == (39, 39)
+
+
+def test_a_memory_without_partial_copies_begins_anew() -> None:
+    memory = Memory()
+    memory.reuses_prefixes = False
+    table = SlotTable(memory, slots=2, context_tokens=64)
+    occupy(table, 1, [3] * 40)
+    made = occupy(table, 2, [3] * 40)
+
+    assert [slot.running.request_id for slot in table.prompting()] == [1, 2]
+    assert made.cached_tokens == 0
+
+
+def test_what_a_parked_request_kept_goes_after_all_idle_prefixes() -> None:
+    table = SlotTable(Memory(), slots=2, context_tokens=64, cells=64)
+    occupy(table, 1, [5] * 30)
+    (slot,) = table.prompting()
+    table.advance(slot, 30)
+    table.release(slot)
+    occupy(table, 2, [6] * 60)
+    made = request(3, [5] * 30 + [1])
+    placement = table.find_place(made.prompt, "a")
+    assert placement is not None
+    table.occupy(placement, made, "a")  # its own beginning stays, though it cannot begin beside the other
+    assert (table.to_begin(), slot.cached) == (None, 30)
+
+    assert table.forget_oldest_prefix()
+    assert (slot.cached, slot.known, slot.state) == (0, 31, SlotState.PARKED)
+    assert not table.forget_oldest_prefix()

@@ -16,9 +16,12 @@ from engine.frames import (
     AskCounters,
     Cancel,
     Counters,
+    Drain,
     Ended,
+    Farewell,
     FrameReader,
     Hello,
+    Leaving,
     Output,
     SlotTaken,
     Start,
@@ -128,8 +131,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
-def start(id_: int, fence: int = 0) -> Start:
-    return Start(id=id_, token_ids=(b"",), sampling=Sampling(), max_output_tokens=1, cache_scope="", fence=fence)
+def start(id_: int, fence: int = 0, tenant: str = "") -> Start:
+    return Start(
+        id=id_, token_ids=(b"",), sampling=Sampling(), max_output_tokens=1, cache_scope="", fence=fence, tenant=tenant
+    )
 
 
 def test_a_request_runs_and_ends(bench: Bench) -> None:
@@ -311,6 +316,7 @@ def test_the_stop_interrupts_and_ends_without_another_step(bench: Bench) -> None
 
     assert answers == [True]
     assert bench.loop.acts.count("step") == 1
+    assert gateway.frames()[-1] == Leaving(), "an end that was asked for is no death"
 
 
 def test_beyond_the_most_connections_the_next_waits_for_a_place(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,3 +370,109 @@ def test_a_gateway_that_does_not_read_is_cut_off(bench: Bench, monkeypatch: pyte
     bench.service._inbox.clear()
 
     assert gateway.stream.recv(1)
+
+
+def turns_until_drained(bench: Bench, most: int = 50) -> int:
+    for count in range(most):
+        if bench.service._has_drained():
+            return count
+        bench.service.turn()
+    raise AssertionError("it never ends")
+
+
+def test_told_to_drain_it_finishes_what_runs_and_takes_nothing_new(bench: Bench) -> None:
+    supervisor, gateway = bench.connect(), bench.connect()
+    gateway.send(start(1))
+    bench.service.turn()
+    gateway.frames()
+    supervisor.frames()
+    supervisor.send(Drain(), Drain())
+    bench.service.turn()
+    assert gateway.frames()[0] == Leaving()
+    gateway.send(start(2), Farewell())
+    bench.service.turn()
+    assert SlotTaken(id=2) in gateway.frames()
+    assert not bench.service._has_drained()  # request 1 goes on
+    bench.loop.ends = True
+    assert turns_until_drained(bench) == 1
+    assert gateway.frames()[0].ended == (Ended(id=1, reason="stop"),)
+    bench.service.run()  # returns at once
+
+
+def test_the_supervisors_other_connection_need_say_nothing(bench: Bench) -> None:
+    supervisor, looking = bench.connect(), bench.connect(greet=False)
+    supervisor.send(Drain())
+    bench.service.turn()
+    assert not bench.service._has_drained()  # it may be a gateway that is about to greet
+    looking.send(Hello(version=PROTOCOL_VERSION, steps=False))
+    assert turns_until_drained(bench) == 1
+
+
+def test_a_start_that_crosses_the_leaving_is_answered_before_the_end(bench: Bench) -> None:
+    supervisor, gateway = bench.connect(), bench.connect()
+    supervisor.send(Drain())
+    bench.service.turn()
+    assert not bench.service._has_drained()  # nothing runs, but the gateway has not said farewell
+    gateway.send(start(1))  # sent before it read `Leaving`
+    bench.service.turn()
+    gateway.send(Farewell())
+    turns_until_drained(bench)
+    assert gateway.frames() == [Leaving(), SlotTaken(id=1)]
+    assert bench.loop.acts == []
+
+
+def test_who_connects_while_it_leaves_waits_for_the_next_process(bench: Bench) -> None:
+    supervisor = bench.connect()
+    supervisor.send(Drain())
+    bench.service.turn()
+    late = Gateway(bench.path)
+    bench.gateways.append(late)
+    assert turns_until_drained(bench) == 0
+    bench.service.run()
+    bench.service = WorkerService(bench.listener, bench.loop, HELLO, bench.stop)
+    bench.service.turn()
+    assert late.frames() == [HELLO]
+
+
+def test_a_gateway_that_says_nothing_keeps_it_only_for_a_while(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_service, "FAREWELL_NS", 0)
+    monkeypatch.setattr(worker_service, "LEAVING_POLL_MS", 1)
+    supervisor, _silent = bench.connect(), bench.connect(greet=False)
+    supervisor.send(Drain())
+    bench.service.turn()
+    assert turns_until_drained(bench) == 0
+
+
+def test_a_worker_full_of_connections_drains_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_service, "MAX_CONNECTIONS", 2)
+    supervisor, gateway = bench.connect(), bench.connect()
+    supervisor.send(Drain())
+    bench.service.turn()
+    gateway.stream.close()
+    assert turns_until_drained(bench) <= 2
+
+
+@pytest.mark.parametrize(("first", "second"), [("", "team:a"), ("team:a", ""), ("team:a", "team:b")])
+def test_for_another_tenant_it_leaves(bench: Bench, first: str, second: str) -> None:
+    gateway, other = bench.connect(), bench.connect()
+    gateway.send(start(1, tenant=first))
+    bench.service.turn()
+    other.send(start(2, tenant=second))
+    bench.service.turn()
+    assert SlotTaken(id=2) in other.frames()
+    assert bench.loop.acts.count("start 2") == 0
+    assert Leaving() in gateway.frames()
+    bench.loop.ends = True
+    for each in (gateway, other):
+        each.send(Farewell())
+    turns_until_drained(bench)
+    assert bench.service._has_drained()
+
+
+def test_the_same_tenant_may_come_again(bench: Bench) -> None:
+    gateway = bench.connect()
+    bench.loop.ends = True
+    for number in (1, 2):
+        gateway.send(start(number, tenant="team:a"))
+        bench.service.turn()
+    assert [act for act in bench.loop.acts if act.startswith("start")] == ["start 1", "start 2"]

@@ -104,3 +104,8 @@ def test_so_is_what_model_or_gpu_lack(overrides: Overrides, changes: dict[str, A
 def test_what_can_be_passes() -> None:
     check_overrides(small(context_length=0), BIG, Overrides(context_tokens=10**6, kv_type="q8_0", gpu_layers=5))
     check_overrides(experts(), BIG, Overrides(cpu_expert_layers=4, flash_attention=True))
+
+
+def test_shared_cells_bound_the_context_of_each_slot() -> None:
+    assert steps(Overrides(kv_cells=1000, slots=8)) == [(8, 512), (8, 1000)]
+    assert steps(Overrides(kv_cells=10**6, slots=8)) == steps(Overrides(slots=8))

@@ -154,3 +154,13 @@ def test_a_header_without_the_numbers_is_refused(numbers: dict[str, Any]) -> Non
 def test_more_layers_than_any_model_has_are_refused() -> None:
     with pytest.raises(SizeFault, match="states 1025 layers"):
         model_size_of(header(block_count=1025, embedding_length=64))
+
+
+def test_slots_that_share_fewer_cells_take_less_memory() -> None:
+    whole = shape(slots=8, context_tokens=1024)
+    shared = shape(slots=8, context_tokens=1024, kv_cells=2048)
+
+    assert (whole.cells, shared.cells) == (8192, 2048)
+    assert shape(slots=2, context_tokens=1024, kv_cells=9000).cells == 2048
+    layer = small().layers[0]
+    assert 4 * kv_bytes(layer, shared) == kv_bytes(layer, whole)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ContextTooLong, DeadlineExceeded, PrepareFailed
-from engine.frames import Ended, Failed, Output, Ready, Step
+from engine.frames import Ended, Failed, Ready, Step
 from engine.interface import Prepared
 from engine.links.call_frames import (
     last_events,
@@ -14,11 +14,10 @@ from engine.links.call_frames import (
     raise_failed,
     start_frame,
     step_report,
-    text_event,
     unpack_ids,
     with_system,
 )
-from policies.call import Call, Embedded, Final, Format, Message, Sampling, Text, Timings, TokenLogprob, Usage
+from policies.call import Call, Embedded, Final, Format, Message, Sampling, Timings, Usage
 
 
 def prepared(**fields: Any) -> Prepared:
@@ -79,11 +78,6 @@ def test_a_seed_is_given_only_where_the_caller_named_none() -> None:
     named = start_frame(1, prepared(sampling=Sampling(seed=0, top_k=3)), seed=77)
     assert (named.sampling.seed, named.sampling.top_k, named.grammar) == (0, 3, "root ::= x")
     assert named.token_ids == (pack_ids((1, 2, 3)),)
-
-
-def test_an_output_keeps_its_logprobs() -> None:
-    logprob = TokenLogprob("a", b"a", -0.5)
-    assert text_event(Output(id=1, text="a", output_tokens=3, logprobs=(logprob,))) == Text("a", (logprob,), 3)
 
 
 def test_the_end_of_a_completion_carries_the_whole_context() -> None:
@@ -150,3 +144,14 @@ def test_the_models_own_system_message_goes_first_unless_the_caller_brings_one()
         Call(kind="embedding", model="m", inputs=("p",)),
     ):
         assert with_system(call, "S") is call
+
+
+def test_an_adapter_goes_to_the_worker_and_into_the_salt_of_the_blocks() -> None:
+    fields = {"adapter": "sql:1", "cache_scope": "s"}
+    start = start_frame(1, prepared(**fields), seed=1)
+    assert (start.adapter, start.cache_scope) == ("sql:1", "s")
+    salts = {
+        prepare_frame(1, prepared(**{**fields, "adapter": adapter}).call).cache_scope for adapter in ("", "a", "b")
+    }
+    assert len(salts) == 3
+    assert "s" in salts

@@ -74,6 +74,22 @@ async def test_frames_travel_both_ways_after_the_greeting(tmp_path: Path) -> Non
         assert await recorder.next() == ("received", STEP)
 
 
+async def test_without_steps_large_frames_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "MOST_BYTES_WITHOUT_STEPS", 1024)
+    recorder = Recorder()
+    hello = worker_hello(adapters=("a" * 1024,))
+    async with FakeProcess(tmp_path / "s", WorkerRequest, hello) as process:
+        channel = Channel(str(tmp_path / "s"), WorkerAnswer, recorder, jitter=lambda: 0.0, steps=False)
+        channel.open()
+        for _ in range(500):
+            if process.connections >= 2:
+                break
+            await asyncio.sleep(0.01)
+        await channel.close()
+        assert process.connections >= 2
+    assert recorder.heard.empty()
+
+
 async def test_it_connects_as_soon_as_there_is_a_socket(tmp_path: Path) -> None:
     recorder = Recorder()
     async with opened(tmp_path / "s", recorder) as channel:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine import frames
@@ -14,6 +15,7 @@ from engine.interface import Prepared
 from engine.links import worker_link
 from engine.links.call_frames import pack_ids
 from engine.links.worker_link import WorkerLink
+from engine.residency import Residence
 from policies.call import Call, Embedded, Event, Final, Text
 from tests.unit.engine.engine_process_fake import FakeProcess, RecordingObserver, process_plan, worker_hello
 
@@ -117,6 +119,17 @@ async def test_a_taken_slot_is_told_before_the_first_event(tmp_path: Path) -> No
         assert at.worker.received.empty()
 
 
+async def test_who_has_begun_cannot_be_sent_back_to_the_queue(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at, at.link.run(CHAT, seed=1) as events:
+        frame_id = await at.started()
+        at.worker.send(step(text(frame_id, "a")))
+        assert await anext(events) == Text("a")
+        at.worker.send(frames.SlotTaken(id=frame_id))
+        at.worker.send(frames.SlotTaken(id=frame_id))  # it is over: nothing more
+        with pytest.raises(WorkerDied, match="worker_answer_malformed"):
+            await anext(events)
+
+
 async def test_a_request_left_early_is_cancelled_and_its_late_output_dropped(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         async with at.link.run(CHAT, seed=1) as events:
@@ -159,6 +172,34 @@ async def test_a_dead_worker_ends_its_requests_at_once_after_what_was_sent(tmp_p
                 await anext(events)
         assert (await at.observer.state()).ready  # connected again
         assert at.worker.received.empty()
+        assert at.observer.deaths == [("pool:worker-0", (CHAT,), True)]
+
+
+async def test_all_that_ran_on_a_dead_worker_is_told_and_what_was_left_just_now_too(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        async with at.link.run(CHAT, seed=1):
+            async with at.link.run(CHAT, seed=1):
+                await at.started()
+                await at.started()
+            assert isinstance(await at.worker.next(), Cancel)
+            at.worker.drop()
+            await at.observer.state()
+        assert at.observer.deaths == [("pool:worker-0", (CHAT, CHAT), False)]
+
+
+async def test_an_idle_worker_that_dies_and_one_that_left_make_nobody_a_suspect(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        at.worker.drop()
+        assert not (await at.observer.state()).ready
+        assert (await at.observer.state()).ready
+        async with at.link.run(CHAT, seed=1) as events:
+            await at.started()
+            at.worker.send(frames.Leaving())
+            assert await at.worker.next() == frames.Farewell()
+            at.worker.drop()
+            with pytest.raises(WorkerDied):
+                await anext(events)
+        assert at.observer.deaths == []
 
 
 async def test_leaving_after_the_worker_died_is_harmless(tmp_path: Path) -> None:
@@ -205,6 +246,60 @@ async def test_a_slow_reader_is_cut_off_and_the_others_go_on(tmp_path: Path, mon
     assert at.worker.received.empty()
 
 
+async def test_a_worker_cannot_fill_the_gateway_with_few_long_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_link, "UNREAD_CHARACTERS", 5)
+    monkeypatch.setattr(worker_link, "MOST_OUTPUT_CHARACTERS", 4)
+    async with scene(tmp_path) as at, at.link.run(CHAT, seed=1) as one, at.link.run(CHAT, seed=1) as other:
+        one_id, other_id = await at.started(), await at.started()
+        for _ in range(3):  # read at once: they do not add up
+            at.worker.send(step(text(one_id, "four")))
+            assert await anext(one) == Text("four")
+        at.worker.send(step(*(text(one_id, "four") for _ in range(3)), text(other_id, "fives")))
+        with pytest.raises(ReaderTooSlow):
+            await anext(one)
+        with pytest.raises(WorkerDied, match="worker_answer_malformed"):
+            await anext(other)
+        assert [await at.worker.next(), await at.worker.next()] == [Cancel(id=one_id), Cancel(id=other_id)]
+
+
+@pytest.mark.parametrize("changes", [{"slots": 0}, {"slots": -1}, {"slots": 5}, {"threads": 2}, {"threads": -1}])
+async def test_a_worker_that_claims_more_than_the_plan_gives_it_is_not_used(
+    tmp_path: Path, changes: dict[str, int]
+) -> None:
+    observer = RecordingObserver()
+    link = WorkerLink(process_plan(tmp_path / "w"), observer)
+    async with FakeProcess(tmp_path / "w", WorkerRequest, worker_hello(**changes)) as worker:
+        link.open()
+        for _ in range(500):
+            if worker.connections >= 2:
+                break
+            await asyncio.sleep(0.01)
+        await link.close()
+    assert worker.connections >= 2
+    assert observer.states.empty()
+
+
+async def test_a_worker_that_says_leaving_again_and_again_is_answered_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        for _ in range(3):
+            at.worker.send(frames.Leaving())
+        at.worker.send(step())
+        await at.observer.report()
+        assert await at.worker.next() == frames.Farewell()
+        assert at.worker.received.empty()
+        assert (await at.observer.state()).standby == "absent"
+        assert at.observer.states.empty()
+
+
+async def test_a_step_with_a_count_below_nothing_ends_the_connection(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        at.worker.send(msgspec.structs.replace(step(), decode_rows=-1))
+        assert not (await at.observer.state()).ready
+        assert at.observer.reports.empty()
+
+
 async def test_counters_are_asked_for_once_by_all_who_want_them(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         asked = [asyncio.create_task(at.link.counters()) for _ in range(2)]
@@ -238,3 +333,71 @@ async def test_a_second_hello_ends_the_connection(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         at.worker.send(worker_hello())
         assert not (await at.observer.state()).ready
+
+
+async def test_a_worker_that_leaves_finishes_what_runs_and_sends_the_rest_back_to_the_queue(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        async with at.link.run(CHAT, seed=1) as events:
+            frame_id = await at.started()
+            at.worker.send(frames.Leaving())
+            assert not (await at.observer.state()).ready
+            assert await at.worker.next() == frames.Farewell()
+            at.worker.send(step(ended=(Ended(id=frame_id, reason="stop", output_tokens=2),)))
+            heard: list[Event] = []
+            await asyncio.wait_for(collect(events, heard), 5)
+            assert isinstance(heard[-1], Final)
+        at.worker.drop()
+        assert not (await at.observer.state()).ready
+        with pytest.raises(SlotTaken):  # the queue had decided before it knew
+            async with at.link.run(CHAT, seed=1):
+                pass
+        assert (await at.observer.state()).ready  # the next process greets
+        async with at.link.run(CHAT, seed=1):
+            await at.started()
+
+
+async def test_the_queue_hears_of_the_adapters_that_were_loaded(tmp_path: Path) -> None:
+    """Of those that the plan names only: what nobody allowed is not offered."""
+    observer = RecordingObserver()
+    plan = process_plan(tmp_path / "w", adapters=(("a:1", "/b/a"), ("b:1", "/b/b")))
+    link = WorkerLink(plan, observer)
+    link.introduce()
+    assert (await observer.state()).adapters == ("", "a:1", "b:1")
+    async with FakeProcess(tmp_path / "w", WorkerRequest, worker_hello(adapters=("b:1", "other:1"))):
+        link.open()
+        state = await observer.state()
+        assert (state.ready, state.adapters) == (True, ("", "b:1"))
+        await link.close()
+
+
+def residence(state: Any, **changes: Any) -> Residence:
+    values = {"name": "worker-0", "model": "m", "role": "chat", "needs_bytes": 1, "since_s": 1.0, **changes}
+    return Residence(state=state, **values)
+
+
+async def test_what_the_loader_says_of_a_worker_that_does_not_answer_is_announced(tmp_path: Path) -> None:
+    observer = RecordingObserver()
+    link = WorkerLink(process_plan(tmp_path / "w"), observer)
+    link.introduce()
+    assert (await observer.state()).standby == ""
+    for state, standby in (("unloaded", "absent"), ("starting", "loading"), ("restarting", ""), ("draining", "absent")):
+        link.stand(residence(state, load_s=2.0))
+        told = await observer.state()
+        assert (told.ready, told.standby, told.load_s) == (False, standby, 2.0)
+    link.stand(residence("unloaded", load_s=2.0))
+    assert observer.states.empty()  # that means the same
+    link.stand(residence("held", reason="killed by SIGABRT"))
+    told = await observer.state()
+    assert (told.standby, told.fault) == ("failed", "killed by SIGABRT")
+    link.stand(None)
+    assert (await observer.state()).standby == ""
+
+
+async def test_a_worker_that_serves_is_not_announced_again_and_one_that_left_counts_as_absent(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        at.link.stand(residence("loaded", load_s=2.0))
+        assert at.observer.states.empty()
+        at.worker.send(frames.Leaving())
+        assert (await at.observer.state()).standby == "absent"
+        at.link.stand(None)
+        assert (await at.observer.state()).standby == "absent"

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from engine.answers.answer_form import PLAIN, AnswerForm
 from engine.errors import ContextTooLong, PrepareFailed
 from engine.frames import Prepare
 from engine.preparing.prompt import BLOCK_TOKENS, CHUNK_LENGTH, PromptMaker, Words, block_hashes
@@ -222,11 +224,43 @@ def test_the_templates_refusal_is_a_failed_preparation() -> None:
 
 
 def test_tools_reach_the_template_guarded() -> None:
-    """No model offers tools yet; the way to the template is kept honest for when one does."""
-    from engine.preparing.prompt import _tool_json  # noqa: PLC0415
+    made = replace(maker("{{ tools | tojson }}"), form=AnswerForm(tools="hermes"))
+    ids = ids_of(made, **chat(Message("user", "x"), tools=(Tool("<s>", "<s>", {"<s>": "<s>"}),)))
+    assert BOS not in ids
+    assert text_of(ids).count("<s>") == 4
 
-    shown = _tool_json(Tool("<s>", "<s>", {"<s>": "<s>"}), WORDS.markers, MARK)
-    assert "<s>" not in str(shown)
+
+QWEN = AnswerForm(think_open="<think>", think_close="</think>", tools="hermes")
+
+
+@pytest.mark.parametrize(
+    ("asked", "ending", "expected"),
+    [
+        ({"kind": "chat"}, "assistant\n", structs.replace(QWEN, tools="")),
+        ({"kind": "chat", "tools": (Tool("f"),)}, "assistant\n", QWEN),
+        ({"kind": "chat"}, "<think>\n", structs.replace(QWEN, tools="", begins_thinking=True)),
+        ({"kind": "chat"}, "<think>", structs.replace(QWEN, tools="", begins_thinking=True)),
+        ({"kind": "chat"}, "<think>\n\n</think>\n\n", structs.replace(QWEN, tools="")),
+        ({"kind": "completion"}, "<think>\n\n", structs.replace(QWEN, tools="", begins_thinking=True)),
+        ({"kind": "completion", "raw": True}, "<think>\n", PLAIN),
+        ({"kind": "embedding"}, "<think>\n", PLAIN),
+    ],
+)
+def test_the_answer_is_read_by_the_models_form(asked: dict[str, Any], ending: str, expected: AnswerForm) -> None:
+    made = replace(maker(), form=QWEN)
+    assert made.answer_form(Prepare(id=1, **asked), tokenise(ending, True, False)) == expected
+
+
+def test_a_model_without_template_or_form_answers_in_text() -> None:
+    asked = Prepare(id=1, kind="completion")
+    assert replace(maker(None), form=QWEN).answer_form(asked, [1]) == PLAIN
+    assert maker().answer_form(asked, [1]) == PLAIN
+
+
+def test_reasoning_can_be_asked_of_a_model_that_has_a_form_of_it() -> None:
+    source = "{{ enable_thinking }}"
+    made = replace(maker(source), form=QWEN)
+    assert text_of(ids_of(made, **chat(Message("user", "x"), think=True))) == "True"
 
 
 def test_block_hashes_chain_and_keep_scopes_apart() -> None:

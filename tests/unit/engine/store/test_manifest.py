@@ -65,12 +65,28 @@ def test_exactly_one_model_layer(count: int) -> None:
 
 
 def test_what_cannot_be_served_as_itself_is_named() -> None:
-    adapter = Layer("application/vnd.ollama.image.adapter", DIGEST, 1)
-    with pytest.raises(ValueError, match="adapter"):
-        check_supported(Manifest(CONFIG, (MODEL, adapter)), {})
+    draft = Layer("application/vnd.ollama.image.draft", DIGEST, 1)
+    with pytest.raises(ValueError, match="draft"):
+        check_supported(Manifest(CONFIG, (MODEL, draft)), {})
     with pytest.raises(ValueError, match="elsewhere"):
         check_supported(Manifest(CONFIG, (MODEL,)), {"remote_host": "https://ollama.com"})
     check_supported(Manifest(CONFIG, (MODEL,)), {})
+
+
+def test_at_most_one_adapter_layer() -> None:
+    adapter = Layer("application/vnd.ollama.image.adapter", DIGEST, 1)
+    assert Manifest(CONFIG, (MODEL,)).adapter is None
+    assert Manifest(CONFIG, (MODEL, adapter)).adapter == adapter
+    with pytest.raises(ValueError, match="2 adapter layers"):
+        _ = Manifest(CONFIG, (MODEL, adapter, adapter)).adapter
+
+
+def test_at_most_one_projector_layer() -> None:
+    projector = Layer("application/vnd.ollama.image.projector", DIGEST, 1)
+    assert Manifest(CONFIG, (MODEL,)).projector is None
+    assert Manifest(CONFIG, (MODEL, projector)).projector == projector
+    with pytest.raises(ValueError, match="2 projector layers"):
+        _ = Manifest(CONFIG, (MODEL, projector, projector)).projector
 
 
 def test_a_config_reads_back() -> None:

@@ -39,6 +39,9 @@ def test_capabilities() -> None:
     assert capabilities_of(header(llama__attention__causal=(7, False))) == ("embedding",)
     assert capabilities_of(header(general__architecture=(8, "bert"))) == ("embedding",)
     assert capabilities_of(header(tokenizer__chat_template=(8, "{{ tools }}"))) == ("completion",)
+    qwen = (8, "{% if tools %}<tool_call>{% endif %}<think></think>")
+    assert capabilities_of(header(tokenizer__chat_template=qwen)) == ("completion", "tools", "thinking")
+    assert capabilities_of(header(general__architecture=(8, "bert"), tokenizer__chat_template=qwen)) == ("embedding",)
 
 
 def test_info_hides_name_and_template_and_long_arrays() -> None:

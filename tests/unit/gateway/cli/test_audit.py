@@ -209,3 +209,8 @@ def test_what_is_no_record_is_shown_as_such() -> None:
     assert "not a record" in one_line(read_record(b"[1]"))
     shown = one_line({"event": "x\x1b[2J\u202e", "actor": "nobody", "result": {"output_tokens": 3}})
     assert shown == "x?[2J?  ?+3 tokens"
+
+
+def test_a_death_is_told_with_its_process_and_cause() -> None:
+    record = {"event": "worker.died", "details": {"process": "worker-3", "cause": "killed by SIGKILL"}}
+    assert one_line(record) == "worker.died  worker-3: killed by SIGKILL"

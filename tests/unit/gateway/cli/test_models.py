@@ -9,6 +9,8 @@ from gateway.cli.main import main
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault
 from gateway.homes.home import NoHome
 from tests.unit.engine.tiny_gguf import model_bytes
+from tests.unit.engine.tiny_lora import write_adapter
+from tests.unit.engine.tiny_vision import write_projector, write_text_model
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_import_list_show_and_rm(home: Path, capsys: pytest.CaptureFixture[str])
     assert run(home, "rm", "tiny", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"removed": "tiny"}
     assert run(home, "list") == 0
-    assert capsys.readouterr().out == "no models yet\n"
+    assert capsys.readouterr().out == "no models yet: 'corral models import FILE.gguf NAME:TAG' adds one\n"
 
 
 def test_json_for_scripts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,3 +120,43 @@ def test_the_log_says_it_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(CommandFault):
         run(home, "import", str(home.parent / "m.gguf"), "tiny")
     assert list((home / "models" / "blobs").iterdir()) == []
+
+
+def test_an_adapter_is_imported_shown_and_removed_before_its_base(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(home, "import", str(write_text_model(home.parent / "base.gguf")), "tiny:1")
+    file = str(write_adapter(home.parent / "a.gguf"))
+    assert run(home, "import", file, "sql:1", "--adapter-of", "tiny:1") == 0
+    assert ", a LoRA adapter of tiny:1\n" in capsys.readouterr().out
+    assert run(home, "show", "sql:1") == 0
+    assert "\nadapter of: tiny:1\n" in (shown := capsys.readouterr().out)
+    assert "\nrank: 4\nalpha: 16\n" in shown
+    assert run(home, "import", file, "sql:1", "--adapter-of", "tiny:1", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["adapter_of"], told["adapter_digest"] != told["model_digest"]) == ("tiny:1", True)
+    with pytest.raises(CommandFault, match="base model of sql:1") as refused:
+        run(home, "rm", "tiny:1")
+    assert refused.value.status == BAD_INPUT
+    assert run(home, "rm", "sql:1") == 0
+    assert run(home, "rm", "tiny:1") == 0
+
+
+def test_a_file_that_is_no_adapter_is_refused(home: Path) -> None:
+    base = str(write_text_model(home.parent / "base.gguf"))
+    run(home, "import", base, "tiny:1")
+    with pytest.raises(CommandFault, match="no adapter: import it as a model") as refused:
+        run(home, "import", base, "sql:1", "--adapter-of", "tiny:1")
+    assert refused.value.status == BAD_INPUT
+
+
+def test_a_model_with_a_projector_sees(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, projector = write_text_model(tmp_path / "t.gguf"), write_projector(tmp_path / "p.gguf")
+    assert run(home, "import", str(model), "seer", "--projector", str(projector), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert ("vision" in told["capabilities"], told["projector_digest"][:7]) == (True, "sha256:")
+    assert run(home, "show", "seer") == 0
+    assert "projector file: " in capsys.readouterr().out
+    with pytest.raises(CommandFault, match="give one of them") as refused:
+        run(home, "import", str(model), "x", "--projector", str(projector), "--adapter-of", "seer")
+    assert refused.value.status == BAD_INPUT

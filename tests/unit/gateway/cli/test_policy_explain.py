@@ -66,6 +66,14 @@ def test_a_running_gateways_models(corral: Corral):
         assert last(corral, "--team", "default", "--model", "m m") == (8, "refused", "model_not_in_catalogue")
 
 
+def test_an_adapter_of_a_running_gateway_is_told_with_its_base(corral: Corral):
+    policy = {"hash": policy_hash(corral.home.policy.read_bytes())}
+    status = {"models": ["m:latest", "sql:1"], "adapters": {"sql:1": "m:latest"}, "policy": policy}
+    with Gateway(corral.home, {"status": status}):
+        found = corral.json("policy", "explain", "--team", "default", "--model", "sql:1")
+        assert "model sql:1, an adapter of m:latest" in [step["text"] for step in found["steps"]]
+
+
 def test_a_running_gateway_under_another_policy(corral: Corral):
     with Gateway(corral.home, {"status": {"models": [], "policy": {"hash": "other"}}}):
         [note] = corral.json("policy", "explain", "--team", "default")["notes"]

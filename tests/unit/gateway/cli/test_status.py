@@ -9,6 +9,7 @@ import pytest
 from msgspec import to_builtins
 
 from gateway.cli.output import CommandFault
+from gateway.cli.status import _residences
 from tests.unit.gateway.cli.command_line import Corral
 from tests.unit.gateway.cli.gateway_fake import Gateway
 from tests.unit.gateway.queue_views import WORKER, queue_view
@@ -54,6 +55,23 @@ def test_a_gateway_that_is_well(corral: Corral) -> None:
 def test_why_it_is_not_ready(corral: Corral) -> None:
     lines = shown(corral, ready=False, lacks=[LACK])
     assert lines[:2] == ["ready:   no", "  no_target: no model target is ready; wait"]
+
+
+def test_a_process_in_trouble_and_requests_under_suspicion_have_lines(corral: Corral) -> None:
+    well = {"process": "worker-1", "state": "serving", "deaths": {}, "cause": ""}
+    ill = {"process": "worker-0", "state": "backing_off", "deaths": {"signal": 2, "memory": 1}, "cause": "killed"}
+    stuck = {"process": "preparer-0", "state": "stuck", "deaths": {}, "cause": ""}
+    assert any(line.startswith("LEFT OUT: sql:1: ") for line in shown(corral, left_out=["sql:1"]))
+    once = shown(corral, processes=[ill | {"deaths": {"signal": 1}}])
+    assert "process: worker-0 is backing off; died once, last: killed" in once
+    lines = shown(corral, processes=[well, ill, stuck], suspects={"suspects": 2, "refused": 1})
+    assert lines[4:7] == [
+        "process: worker-0 is backing off; died 3 times, last: killed",
+        "process: preparer-0 is stuck",
+        "suspect: 2 requests run alone, 1 are refused",
+    ]
+    quiet = shown(corral, processes=[well], suspects={"suspects": 0, "refused": 0})
+    assert not [line for line in quiet if line.startswith(("process:", "suspect:"))]
 
 
 def test_the_shared_store_has_a_line(corral: Corral) -> None:
@@ -155,3 +173,18 @@ def test_times_to_watch_by(corral: Corral, seconds: str) -> None:
     status, _, err = corral.run("status", "--watch", seconds)
     assert status == 2
     assert "must be seconds, from 0.2 to 86400" in err
+
+
+def test_workers_that_are_not_loaded_or_go_by_themselves_have_lines() -> None:
+    loaded = {"process": "worker-0", "model": "a:1", "needs_bytes": 200 * 2**20, "state": "loaded", "reason": ""}
+    loaded |= {"expires_in_s": None}
+    assert _residences([loaded]) == []
+    assert _residences([loaded | {"expires_in_s": 9.5}]) == [
+        "worker:  worker-0 (a:1, 200 MiB) is loaded, goes in 9.5 s unless used"
+    ]
+    assert _residences([loaded | {"state": "held", "reason": "ended with status 3"}]) == [
+        "worker:  worker-0 (a:1, 200 MiB) is held: ended with status 3"
+    ]
+    assert _residences([loaded | {"state": "unloaded", "role": "embedding"}]) == [
+        "worker:  worker-0 (a:1, embeddings, 200 MiB) is unloaded"
+    ]

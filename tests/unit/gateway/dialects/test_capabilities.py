@@ -44,3 +44,11 @@ def test_no_thought_needs_no_capability(think: bool | None) -> None:
 
 def test_every_model_may_embed() -> None:
     check_capabilities(Call(kind="embedding", model="m", inputs=("a",)), card())
+
+
+def test_an_adapter_may_not() -> None:
+    adapter = ModelCard(name="sql:1", digest="0" * 64, size_bytes=1, modified_at=0.0, parent="m:latest")
+    with pytest.raises(BadRequest) as refused:
+        check_capabilities(Call(kind="embedding", model="sql:1", inputs=("a",)), adapter)
+    assert refused.value.text == '"sql:1" does not support embeddings: it is an adapter for text'
+    check_capabilities(CHAT, adapter)

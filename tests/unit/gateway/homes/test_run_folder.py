@@ -43,3 +43,10 @@ def test_a_pid_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / PID_FILE).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunFolderFault, match="cannot open"), only_supervisor(tmp_path):
         raise AssertionError
+
+
+def test_sockets_of_an_earlier_plan_go_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("worker-7.sock", "verified.json"):
+        (tmp_path / name).touch()
+    with only_supervisor(tmp_path):
+        assert sorted(each.name for each in tmp_path.iterdir()) == [PID_FILE, "verified.json"]

@@ -321,3 +321,24 @@ def test_one_that_is_alone_is_no_decider_of_others() -> None:
     assert first.fence == 0
     assert desk.queue.waiting() == 1
     assert desk.view(NOW_S).decided_by == ""
+
+
+def test_nothing_is_lent_of_a_target_on_which_one_runs_alone() -> None:
+    desk = Desk(slots=4)
+    desk.told(TargetReady(facts(4)))
+    desk.take(arrived(10, "me", alone=True), NOW_S)
+    desk.take(Tick(), NOW_S)
+    assert [letter.lent for letter in desk.says()] == [{}]
+    desk.take(Ended(10, Served()), NOW_S)
+    desk.take(Tick(), NOW_S)
+    assert desk.says()[0].lent == {T: 2}
+
+
+def test_anothers_that_must_run_alone_waits_until_ours_has_ended() -> None:
+    desk = Desk(slots=4)
+    desk.told(TargetReady(facts(4)))
+    desk.take(arrived(10, "me"), NOW_S)
+    desk.told(arrived(20, alone=True))
+    assert [type(each) for each in desk.decisions()] == [Stay]
+    desk.take(Ended(10, Served()), NOW_S)
+    assert [type(each) for each in desk.decisions()] == [Go]

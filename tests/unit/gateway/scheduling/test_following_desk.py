@@ -213,3 +213,13 @@ def test_the_view_is_the_last_one_told() -> None:
     desk.decided(view=view)
     desk.decided()
     assert desk.view(NOW_S) == view
+
+
+def test_what_is_lent_is_not_for_one_that_must_run_alone() -> None:
+    desk = Desk()
+    desk.told()
+    desk.decided(lent={T: 2}, heard=1)
+    desk.happens(Arrived(ticket(1, arrived_s=NOW_S, alone=True), BOUNDS))
+    assert desk.drain() == []
+    (letter,) = desk.told()
+    assert [each.ticket.alone for each in letter.events if isinstance(each, Arrived)] == [True]

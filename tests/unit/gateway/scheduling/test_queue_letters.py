@@ -29,7 +29,12 @@ from tests.unit.gateway.scheduling.gateways import ticket
 SEAL = Seal(b"k" * 32)
 FACTS = TargetFacts(id="t", pools=(("m", "", "chat"),), slots=2)
 STEP = Step(step_s=0.1, decode_rows=1, prefill_rows=0, busy_slots=1)
-EVENTS = (Arrived(ticket(1), Bounds(1, 1)), Resumed(ticket(2), "t", 3), Stepped("t", STEP), TargetReady(FACTS))
+EVENTS = (
+    Arrived(ticket(1, alone=True), Bounds(1, 1)),
+    Resumed(ticket(2), "t", 3),
+    Stepped("t", STEP),
+    TargetReady(FACTS),
+)
 
 
 def told(*events: Any, **values: Any) -> Told:

@@ -29,7 +29,9 @@ def line(
     effect: Any = "allow",
     **facts: Any,
 ) -> bytes:
-    action = Action(route=facts.pop("route", "/api/chat"), model=facts.pop("model", "m"))
+    action = Action(
+        route=facts.pop("route", "/api/chat"), model=facts.pop("model", "m"), base_model=facts.pop("base_model", "")
+    )
     about = RequestFacts(
         request_id="r", actor=Actor(kind="key", team=facts.pop("team", "a")), action=action, params=facts
     )
@@ -57,6 +59,10 @@ def test_a_served_request_came_as_long_before_its_record_as_it_took() -> None:
             target="w",
         )
     ]
+
+
+def test_an_adapter_s_request_is_its_base_models() -> None:
+    assert requests(line(model="sql:1", base_model="m"))[0].model == "m"
 
 
 @pytest.mark.parametrize("event", ["request.failed", "request.aborted", "request.cut"])

@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.supervision import child_commands
 from gateway.supervision.child_commands import ROOT, engine_command, gateway_command, with_tls_groups
@@ -20,12 +21,18 @@ def test_a_worker_is_told_all_it_needs_and_given_its_socket_only() -> None:
         "--model-file": "/none",
         "--model": "tiny:latest",
         "--role": "embedding",
-        "--slots": "2",
+        "--slots": "4",
         "--context-tokens": "64",
         "--batch-tokens": "32",
         "--threads": "3",
+        "--kv-type": "f16",
+        "--flash-attention": "auto",
+        "--kv-cells": "0",
+        "--gpu-layers": "0",
+        "--cpu-expert-layers": "0",
         "--memory-bytes": "1",
         "--listen-fd": "7",
+        "--sandbox": "required",
     }
     assert (command.name, command.passed_fds, command.relayed) == ("worker-0", (7,), True)
     assert command.oom_score_adj > 0
@@ -41,7 +48,14 @@ def test_a_preparer_has_its_own_arguments() -> None:
         "--timeout-s",
         "--memory-bytes",
         "--listen-fd",
+        "--sandbox",
     }
+
+
+@pytest.mark.parametrize("role", ["preparer", "chat"])
+def test_a_model_that_sees_has_its_projector_named(role: str) -> None:
+    plan = structs.replace(process_plan(Path("/run/p.sock"), role), projector="/blobs/p")
+    assert pairs(engine_command(plan, listen_fd=5).argv)["--projector"] == "/blobs/p"
 
 
 def test_a_gateway_gets_both_files_and_three_descriptors() -> None:
@@ -81,3 +95,14 @@ def test_a_checkout_is_put_on_the_path_and_an_installation_is_not(monkeypatch: p
     assert child_commands._environment()["PYTHONPATH"] == str(ROOT)
     monkeypatch.setattr(child_commands.sysconfig, "get_path", lambda _name: str(ROOT))
     assert "PYTHONPATH" not in child_commands._environment()
+
+
+def test_a_worker_is_told_each_of_its_adapters() -> None:
+    plan = structs.replace(process_plan(Path("/run/w.sock")), adapters=(("a:1", "/b/a"), ("b:1", "/b/b")))
+    assert engine_command(plan, listen_fd=7).argv[-4:] == ("--adapter", "a:1=/b/a", "--adapter", "b:1=/b/b")
+
+
+def test_a_worker_is_told_what_its_context_memory_is_made_of() -> None:
+    plan = structs.replace(process_plan(Path("/run/w.sock")), kv_type="q8_0", flash_attention=True, kv_cells=900)
+    told = pairs(engine_command(plan, listen_fd=7).argv)
+    assert [told[f"--{name}"] for name in ("kv-type", "flash-attention", "kv-cells")] == ["q8_0", "on", "900"]

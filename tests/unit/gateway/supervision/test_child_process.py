@@ -71,6 +71,7 @@ note(str(os.getsid(0) == os.getpid()))
 async def test_the_kernel_is_told_whom_to_kill_first(tmp_path: Path) -> None:
     child = spawn(msgspec.structs.replace(command(OBEDIENT, tmp_path / "n"), oom_score_adj=500))
     assert Path(f"/proc/{child.pid}/oom_score_adj").read_text() == "500\n"  # noqa: ASYNC240  # no disk behind it
+    assert child.last_line == ""  # not relayed
     await child.stop(0)
 
 
@@ -82,6 +83,7 @@ async def test_a_relayed_child_prints_into_the_log(tmp_path: Path) -> None:
             while len(logs) < 2:  # noqa: ASYNC110  # rounds of the loop, no time
                 await asyncio.sleep(0)
     assert {entry["line"] for entry in logs} == {"out", "err"}
+    assert child.last_line in {"out", "err"}
 
 
 @pytest.mark.parametrize("relayed", [True, False])

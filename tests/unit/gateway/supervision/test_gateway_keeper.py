@@ -94,7 +94,7 @@ async def test_a_crash_loop_gives_up(tmp_path: Path) -> None:
     await until(lambda: at.announced == 1)
     at.kill()
     assert await keeping == 1
-    assert noted(at.notes) == ["ready", *["x"] * 5]
+    assert noted(at.notes) == ["ready", *["x"] * 4]
 
 
 async def test_a_replacement_is_ready_before_the_old_one_drains(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_what_the_supervisor_keeps_is_named_in_one_line(site: Site) -> None:
     site.config_file.write_text("public: {port: 9443}\nengine: {slots: 4}\nadmin: {max_connections: 9}\n")
     may, [entry] = asked(site)
     assert (may, entry["event"]) == (True, "settings_need_restart")
-    assert entry["settings"] == ["public.port: 8443 -> 9443", "engine.slots: 8 -> 4"]
+    assert entry["settings"] == ["public.port: 8443 -> 9443", "engine.slots: null -> 4"]
 
 
 def test_all_that_waits_and_nothing_else() -> None:

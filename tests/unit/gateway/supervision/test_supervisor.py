@@ -109,3 +109,22 @@ async def test_a_bug_in_one_keeper_is_logged_and_stops_nothing(tmp_path: Path) -
     assert [entry["error"] for entry in logs if entry["event"] == "supervision_failed"] == ["RuntimeError"]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(running, 20) == 0
+
+
+async def test_what_loads_models_runs_beside_the_keepers_and_ends_with_them(tmp_path: Path) -> None:
+    at = Scene(tmp_path)
+    acts: list[str] = []
+
+    async def load() -> None:
+        acts.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            acts.append("ended")
+
+    at.supervisor = Supervisor([at.engine], at.gateway, at._asked, load)
+    running = await at.up()
+    assert acts == ["begun"]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, 20) == 0
+    assert acts == ["begun", "ended"]

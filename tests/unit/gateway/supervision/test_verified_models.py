@@ -4,14 +4,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.plan import StoredModel
+from engine.adapter_plan import StoredAdapter
 from gateway.supervision.verified_models import verify_once
 from policies.call import ModelCard
 
 
-def model(file: Path, digest: str = "a" * 64) -> StoredModel:
+def model(file: Path, digest: str = "a" * 64) -> StoredAdapter:
     card = ModelCard(name=f"{file.name}:latest", digest=digest, size_bytes=1, modified_at=0.0)
-    return StoredModel(card=card, model_file=str(file))
+    return StoredAdapter(card=card, file=str(file), size_bytes=1)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def files(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def hashed(models: list[StoredModel], memory: Path) -> list[str]:
+def hashed(models: list[StoredAdapter], memory: Path) -> list[str]:
     names: list[str] = []
     verify_once(tuple(models), memory, names.append)
     return names

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
-from engine.interface import StepReport, TargetState
+from engine.interface import Prepared, StepReport, TargetState
 from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import OutboundFault, OutboundRefused
 from gateway.upstreams.ollama import OllamaUpstream
@@ -75,6 +75,9 @@ class Reports:
     def step_reported(self, target: str, report: StepReport) -> None:
         assert target == "upstream:lab"
         self.steps.append(report)
+
+    def target_died(self, target: str, batch: tuple[Prepared, ...], *, alone: bool) -> None:
+        raise AssertionError("an upstream's process is its own affair")
 
 
 def upstream(outbound: FakeOutbound, **settings: Any) -> OllamaUpstream:

@@ -14,6 +14,7 @@ from policies.admitting.target import (
     Target,
     domains,
 )
+from policies.admitting.team_account import Waiting
 from policies.admitting.ticket import PoolKey, Step
 from tests.unit.policies.queue_driver import OTHER, POOL, facts, ticket
 
@@ -140,3 +141,45 @@ def test_a_domain_adds_up_its_targets() -> None:
     assert (domain.slots(), domain.expected_slots(100.0)) == (0, 2 + 0)
     nothing = Domain([Target(facts(slots=0, pools=()))])
     assert (nothing.name, nothing.slot_weight()) == ("", 1.0)
+
+
+def test_one_that_must_run_alone_starts_on_a_ready_and_empty_target_only() -> None:
+    target = Target(facts(slots=2))
+    target.announced(target.facts, 10.0)
+    assert target.next_alone(10.0) is None
+    alone = Waiting(ticket(1, alone=True))
+    target.lone.add(alone, 10.0)
+    assert target.next_alone(10.0) is alone
+    assert target.room(10.0) == 0
+    target.running[2] = Running(ticket(2), target, 10.0, 0.0)
+    assert target.next_alone(10.0) is None
+    del target.running[2]
+    target.free_again_s = 12.0
+    assert target.next_alone(11.0) is None
+    target.announced(facts(slots=0), 13.0)
+    assert target.next_alone(13.0) is None, "a target without slots"
+    target.lost(target.facts, 14.0)
+    assert target.next_alone(14.0) is None
+
+
+def test_one_that_is_loaded_for_whoever_waits_is_worth_waiting_for_however_long_it_is_away() -> None:
+    target = ready()
+    target.lost(facts(standby="absent", load_s=4.0), 200.0)
+    assert target.may_return(1e6)
+    assert target.loads_for_s(1e6) == 4.0, "its load has yet to begin"
+    target.lost(facts(standby="loading", load_s=4.0), 300.0)
+    assert (target.loads_for_s(301.0), target.loads_for_s(309.0)) == (3.0, 0.0)
+    assert target.may_return(1e6)
+    target.announced(facts(), 305.0)
+    assert target.load_s == pytest.approx(FIRST_LOAD_S + LOAD_GAIN * (5.0 - FIRST_LOAD_S)), "from when it began"
+    target.lost(facts(standby="absent"), 400.0)
+    known_s = target.load_s
+    assert target.loads_for_s(1e6) == known_s, "nobody measured another one"
+    target.announced(facts(), 450.0)
+    assert target.load_s == known_s, "most of the time nobody waited for it"
+
+
+def test_one_that_was_given_up_on_is_not_worth_waiting_for() -> None:
+    target = ready()
+    target.lost(facts(standby="failed"), 200.0)
+    assert not target.may_return(200.0)

@@ -140,3 +140,41 @@ def test_a_target_that_has_the_model_loaded_is_chosen_before_one_that_would_load
     driver.arrive("m")
     third = driver.arrive("m")
     assert target_of(driver, third) == ("w" if swaps else "x"), "where it is loaded, though the other has more room"
+
+
+def test_one_that_must_run_alone_takes_the_least_busy_target_or_one_that_is_kept_for_such_already() -> None:
+    driver = Driver(facts("w", 9), facts("x", 4))
+    for _ in range(7):
+        driver.arrive()  # six on w, which has more room, one on x
+    first, second = driver.arrive(alone=True), driver.arrive(alone=True)
+    kept = {each.facts.id: [one.ticket.id for one in each.lone.waiting] for each in driver.domain().targets}
+    assert kept == {"w": [], "x": [first, second]}
+
+
+def test_a_target_of_ones_own_tenant_is_taken_before_one_that_would_have_to_be_renewed() -> None:
+    driver = Driver(facts("w", 1), facts("x", 4))
+    assert target_of(driver, driver.arrive(tenant="")) == "x"
+    assert target_of(driver, driver.arrive(tenant="team:a")) == "w"
+    assert target_of(driver, driver.arrive(tenant="")) == "x"
+
+
+def test_who_shares_the_process_goes_first_but_not_for_ever() -> None:
+    driver = Driver(facts("w", 1))
+    first = driver.arrive(tenant="team:a")
+    passed_over = driver.arrive(team="b", tenant="")
+    again = driver.arrive(tenant="team:a")
+    driver.end(first)
+    assert again in driver.running, "its team has had more, but its process is there"
+    later = driver.arrive(tenant="team:a")
+    driver.now_s += LONGEST_PASSING_S
+    driver.end(again)
+    assert passed_over in driver.running
+    assert later in driver.waiting
+
+
+def test_a_target_that_is_back_serves_any_tenant() -> None:
+    driver = Driver(facts("w", 2), facts("x", 1))
+    driver.arrive(tenant="team:a")
+    (target,) = [each for each in driver.domain().targets if each.tenant is not None]
+    target.lost(target.facts, driver.now_s)
+    assert target.tenant is None

@@ -186,6 +186,17 @@ def test_no_answer_is_promised_that_no_minute_could_hold() -> None:
     assert longest_answer(Team(limits=limited), policy(), "m") == 100
     assert longest_answer(Team(), policy(model_limits={"m": limited}), "m") == 100
     assert longest_answer(Team(limits=replace(limited, mode="report")), policy(), "m") == 4096
+    assert longest_answer(Team(), policy(model_limits={"m": limited}), "sql:1", "m") == 100
+
+
+def test_an_adapter_is_held_to_its_own_limits_and_its_bases() -> None:
+    bounds = {"m": Limits(requests_per_minute=7, tokens_per_day=900), "sql:1": Limits(requests_per_minute=5)}
+    claims = work_claims(KEY, Team(), policy(model_limits=bounds), CLIENT, Work("sql:1", 40, 10, "m:latest"))
+    assert [claim.name for claim in claims.rates if claim.name.startswith("requests:model:")] == [
+        "requests:model:sql:1",
+        "requests:model:m:latest",
+    ]
+    assert [claim.name for claim in claims.budgets if "model:" in claim.name] == ["day:model:m:latest"]
 
 
 def test_exceptions_widen_a_team_s_limits_and_those_of_its_keys() -> None:

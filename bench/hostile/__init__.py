@@ -1,0 +1,1 @@
+"""Hostile model files and hostile requests, against the real processes."""

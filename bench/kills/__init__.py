@@ -1,0 +1,1 @@
+"""Workers killed under load: what serves, what loads, what kills, and what was counted afterwards."""

@@ -1,0 +1,133 @@
+"""How many prompt rows a step takes while others generate: from measured times, never from the clock itself.
+
+A generating request gets a token a step, so the gap between two of its tokens is the step's time, and prompt rows
+in the step lengthen it. What is wanted: the longest gaps (p99) within 3 times the median one. Rules:
+ 1. Alone, prompts take the whole batch: nobody waits for a token.
+ 2. While anyone generates, a step with prompt rows may take `STRETCH` times the step without of all these requests,
+    were their prompts read already: that is the usual gap of a full worker. What the generating ones leave of it is
+    for prompt rows: (STRETCH x decode time of all - decode time of the generating) / time a prompt row.
+ 3. Never fewer than `LEAST_ROWS`: a prompt goes on in every step. Never more than the batch holds.
+ 4. A step without prompt rows tells the decode time of its number of generating requests. A number not measured
+    yet takes the nearest smaller one's, else the nearest larger one's in proportion: both too short rather than
+    too long, as decode time grows with the number, and by less than in proportion.
+ 5. A step with both tells the time of a prompt row: what it took beyond the decode time, a row. Small chunks
+    cost more a row than large ones (the weights are read again for each), and that is measured with them, so the
+    chunk settles where the step takes what rule 2 allows.
+ 6. Before anything is measured a step takes `FIRST_ROWS`.
+ 7. Time does not always grow evenly: measured, llama.cpp's flash attention on CPU takes three times as long from 64
+    rows on. So steps grow by a quarter at most beyond what was fine before, and one far longer than allowed, of more
+    rows than any that was not, bounds those to come for a while.
+
+All times are decayed means, so they follow a context that grows or a machine that others use.
+"""
+
+# Below the 3 that is wanted: a step may take a fifth longer than predicted, noise of the machine included.
+STRETCH = 2.5
+LEAST_ROWS = 8
+FIRST_ROWS = 64  # enough for prompts to be read faster than they come, so that a step without any tells more
+GAIN = 0.2  # weight of the newest step in the mean of a decode time
+KEPT = 0.8  # weight of what was before in the sums of prompt rows
+MOST_RISE = 2.0  # one step that another process stalled must not double more than that what is believed
+
+GROWTH = 1.25  # of the rows in a step beyond those that were fine before
+OVERSHOOT = 1.4  # times what is allowed: far longer
+REMEMBERED_STEPS = 300  # with prompt rows, until a larger step is tried again: too rare to make a 99th percentile
+
+
+class Ceiling:
+    """The most rows a step with prompt rows may have, as far as steps before tell; None before any was measured."""
+
+    def __init__(self) -> None:
+        self._proven = 0
+        self._bound = 0
+        self._steps_left = 0
+
+    @property
+    def rows(self) -> int | None:
+        if not self._proven:
+            return None
+        grown = int(max(FIRST_ROWS // 2, GROWTH * self._proven))
+        return min(self._bound, grown) if self._steps_left else grown
+
+    def observe(self, rows: int, *, is_far_longer: bool) -> None:
+        """A step with prompt rows. One that is stalled, though as many rows were fine before, changes nothing."""
+        self._steps_left = max(0, self._steps_left - 1)
+        if not is_far_longer:
+            self._proven = max(self._proven, rows)
+        elif rows > self._proven:
+            self._bound, self._steps_left = (self._proven + rows) // 2, REMEMBERED_STEPS
+
+
+class RowTime:
+    """Nanoseconds a prompt row: decayed sums of time and rows, so that a chunk counts by its size."""
+
+    def __init__(self) -> None:
+        self._ns = 0.0
+        self._rows = 0.0
+
+    @property
+    def ns(self) -> float:
+        """0 as long as nothing was measured."""
+        return self._ns / self._rows if self._rows else 0.0
+
+    def observe(self, rows: int, took_ns: float) -> None:
+        most_ns = MOST_RISE * self.ns * rows if self.ns else took_ns
+        self._ns = KEPT * self._ns + min(took_ns, most_ns)
+        self._rows = KEPT * self._rows + rows
+
+
+class PrefillPace:
+    """Learns from every step and says how many prompt rows the next may have."""
+
+    def __init__(self, batch_tokens: int) -> None:
+        self._batch_tokens = batch_tokens
+        self._decode_ns: dict[int, float] = {}  # by the number of generating requests
+        self._beside = RowTime()  # prompt rows beside generating requests
+        self._ceiling = Ceiling()
+        self._allowed_ns = 0.0  # for the step planned last
+
+    def rows(self, generating: int, prompting: int) -> int:
+        """The most prompt rows of a step in which `generating` requests get a token each and `prompting` have a prompt
+        to be read.
+        """
+        room = self._batch_tokens - generating
+        if not generating:
+            return room
+        wanted = self._affordable(generating, prompting)
+        if self._ceiling.rows is not None:
+            wanted = min(wanted, self._ceiling.rows - generating)
+        return max(0, min(room, max(LEAST_ROWS, wanted)))
+
+    def observe(self, *, decode_rows: int, prefill_rows: int, took_ns: int) -> None:
+        """One step that was computed to its end."""
+        if not prefill_rows:
+            self._observe_decode(decode_rows, took_ns)
+        elif (decode_ns := self.decode_ns(decode_rows)) > 0:
+            self._beside.observe(prefill_rows, max(0.0, took_ns - decode_ns))
+            if self._allowed_ns:
+                is_far_longer = took_ns > OVERSHOOT * self._allowed_ns
+                self._ceiling.observe(decode_rows + prefill_rows, is_far_longer=is_far_longer)
+
+    def decode_ns(self, generating: int) -> float:
+        """What a step of so many generating requests takes without prompt rows; 0 before any was measured."""
+        if generating in self._decode_ns:
+            return self._decode_ns[generating]
+        if smaller := [count for count in self._decode_ns if count < generating]:
+            return self._decode_ns[max(smaller)]
+        if self._decode_ns:
+            nearest = min(self._decode_ns)
+            return self._decode_ns[nearest] * generating / nearest
+        return 0.0
+
+    def _affordable(self, generating: int, prompting: int) -> int:
+        row_ns = self._beside.ns
+        decode_ns = self.decode_ns(generating)
+        if not row_ns or not decode_ns:
+            return FIRST_ROWS
+        whole_ns = max(decode_ns, self.decode_ns(generating + prompting))
+        self._allowed_ns = STRETCH * whole_ns
+        return min(self._batch_tokens, int((self._allowed_ns - decode_ns) / row_ns))
+
+    def _observe_decode(self, rows: int, took_ns: float) -> None:
+        known_ns = self._decode_ns.setdefault(rows, took_ns)
+        self._decode_ns[rows] = known_ns + GAIN * (min(took_ns, MOST_RISE * known_ns) - known_ns)

@@ -1,0 +1,22 @@
+"""How a worker holds a model, beyond the batch it runs: adapters beside it, layers on a GPU, its context memory."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from engine.kv_memory import KvMemory
+
+
+class ModelOptions(Struct, frozen=True, kw_only=True):
+    """`adapters` are files by name; `gpu_layers` as llama.cpp counts them; the experts of the first
+    `cpu_expert_layers` stay on the CPU.
+    """
+
+    adapters: Mapping[str, Path] = {}
+    kv: KvMemory = KvMemory()
+    gpu_layers: int = 0
+    cpu_expert_layers: int = 0
+
+
+PLAIN = ModelOptions()

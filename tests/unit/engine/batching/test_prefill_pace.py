@@ -1,0 +1,180 @@
+"""The prompt rows of a step: bounds always, and the wanted step time where a machine's times are steady."""
+
+import random
+from statistics import median, quantiles
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.batching.prefill_pace import (
+    FIRST_ROWS,
+    LEAST_ROWS,
+    REMEMBERED_STEPS,
+    STRETCH,
+    Ceiling,
+    PrefillPace,
+)
+
+MS = 1_000_000
+
+
+def step_ns(decode_rows: int, prefill_rows: int) -> int:
+    """A machine like the measured one: weights once a step, then every row."""
+    return 8 * MS + decode_rows * 4_500_000 + prefill_rows * 1_500_000
+
+
+def observe(pace: PrefillPace, decode_rows: int, prefill_rows: int, factor: float = 1.0) -> int:
+    took_ns = int(step_ns(decode_rows, prefill_rows) * factor)
+    pace.observe(decode_rows=decode_rows, prefill_rows=prefill_rows, took_ns=took_ns)
+    return took_ns
+
+
+def test_prompts_alone_take_the_whole_batch() -> None:
+    pace = PrefillPace(512)
+    assert pace.rows(0, 0) == 512
+    observe(pace, 16, 0)
+    observe(pace, 0, 512)
+    assert pace.rows(0, 0) == 512
+
+
+def test_before_anything_is_measured() -> None:
+    pace = PrefillPace(512)
+    assert pace.rows(4, 0) == FIRST_ROWS
+    observe(pace, 4, 64)  # without a decode time this tells nothing
+    assert pace.rows(4, 0) == FIRST_ROWS
+    observe(pace, 4, 0)
+    assert pace.rows(4, 0) == FIRST_ROWS
+
+
+def test_prompts_that_ran_alone_tell_nothing_of_a_row_beside_others() -> None:
+    pace = PrefillPace(512)
+    observe(pace, 0, 500)
+    observe(pace, 16, 0)  # 80 ms
+    assert pace.rows(16, 0) == FIRST_ROWS
+    for _ in range(20):
+        pace.observe(decode_rows=16, prefill_rows=50, took_ns=80 * MS + 50 * 3 * MS)
+    assert pace.rows(16, 0) == int((STRETCH - 1) * 80 / 3)
+
+
+def test_a_chunk_settles_where_the_step_takes_what_it_may() -> None:
+    pace = PrefillPace(512)
+    for _ in range(10):
+        observe(pace, 16, 0)
+    for _ in range(40):
+        observe(pace, 16, pace.rows(16, 0))
+
+    assert step_ns(16, pace.rows(16, 0)) == pytest.approx(STRETCH * step_ns(16, 0), rel=0.05)
+
+
+def test_a_number_not_measured_yet_takes_the_nearest_ones_time() -> None:
+    pace = PrefillPace(512)
+    pace.observe(decode_rows=4, prefill_rows=0, took_ns=40)
+    pace.observe(decode_rows=8, prefill_rows=0, took_ns=60)
+
+    assert [pace.decode_ns(count) for count in (2, 4, 6, 8, 16)] == [20, 40, 40, 60, 60]
+
+
+def test_the_usual_gap_is_that_of_all_requests_together() -> None:
+    pace = PrefillPace(512)
+    for count in (4, 16):
+        pace.observe(decode_rows=count, prefill_rows=0, took_ns=count * MS)
+    pace.observe(decode_rows=4, prefill_rows=40, took_ns=44 * MS)  # 1 ms a row
+
+    assert pace.rows(4, 0) == LEAST_ROWS  # 6 would do
+    assert pace.rows(4, 12) == int(STRETCH * 16 - 4)
+    assert pace.rows(16, 1) == int(STRETCH * 16 - 16)
+
+
+def test_one_stalled_step_moves_little_and_a_slower_machine_is_followed() -> None:
+    pace = PrefillPace(512)
+    observe(pace, 4, 0)
+    observe(pace, 4, 0, factor=100)
+    assert pace.decode_ns(4) < 1.25 * step_ns(4, 0)
+    for _ in range(60):
+        observe(pace, 4, 0, factor=3)
+    assert pace.decode_ns(4) == pytest.approx(3 * step_ns(4, 0), rel=0.05)
+
+
+def test_a_stalled_chunk_moves_little_and_one_without_a_cost_is_no_fault() -> None:
+    pace = PrefillPace(512)
+    observe(pace, 4, 0)
+    for _ in range(5):
+        assert pace.rows(4, 0) > 20
+        observe(pace, 4, 20)
+    before = pace.rows(4, 0)
+    observe(pace, 4, 20, factor=100)
+    assert pace.rows(4, 0) > before / 2
+    cheap = PrefillPace(512)
+    cheap.observe(decode_rows=1, prefill_rows=0, took_ns=10)
+    cheap.observe(decode_rows=1, prefill_rows=64, took_ns=5)
+    assert cheap.rows(1, 0) == FIRST_ROWS
+
+
+def uneven_ns(rows: int) -> int:
+    """A step of 16 requests on a machine that is three times slower from 64 rows on."""
+    return step_ns(16, rows) * (3 if 16 + rows >= 64 else 1)
+
+
+def test_a_jump_in_time_is_found_once_and_avoided_for_a_while() -> None:
+    pace = PrefillPace(512)
+    observe(pace, 16, 0)
+    taken = []
+    for _ in range(REMEMBERED_STEPS):
+        rows = pace.rows(16, 0)
+        taken.append(rows)
+        pace.observe(decode_rows=16, prefill_rows=rows, took_ns=uneven_ns(rows))
+
+    assert taken[0] == FIRST_ROWS
+    assert sum(16 + rows >= 64 for rows in taken) <= 3
+    assert 40 < max(taken[-100:]) <= 47
+    for _ in range(REMEMBERED_STEPS):
+        rows = pace.rows(16, 0)
+        taken.append(rows)
+        pace.observe(decode_rows=16, prefill_rows=rows, took_ns=uneven_ns(rows))
+    assert max(taken[REMEMBERED_STEPS:]) > 47  # tried again
+    assert sum(16 + rows >= 64 for rows in taken) <= 6
+
+
+def test_a_stall_at_a_size_that_was_fine_bounds_nothing() -> None:
+    ceiling = Ceiling()
+    assert ceiling.rows is None
+    ceiling.observe(40, is_far_longer=False)
+    assert ceiling.rows == 50
+    ceiling.observe(40, is_far_longer=True)
+    assert ceiling.rows == 50
+    ceiling.observe(48, is_far_longer=True)
+    assert ceiling.rows == 44
+
+
+def test_many_arrivals_at_16_streams_keep_the_longest_gaps_within_three_medians() -> None:
+    """Simulated: all 16 generate, every third step or so a prompt of 512 tokens arrives; 10 % noise."""
+    draw, pace, gaps, waiting = random.Random(1), PrefillPace(512), [], 0
+    for _ in range(2_000):
+        waiting += 512 * (draw.random() < 0.02)
+        rows = min(waiting, pace.rows(16, 0))
+        waiting -= rows
+        gaps.append(observe(pace, 16, rows, factor=draw.uniform(0.9, 1.1)))
+
+    assert quantiles(gaps, n=100)[98] <= 3 * median(gaps)
+
+
+@given(
+    batch=st.integers(1, 2048),
+    steps=st.lists(
+        st.tuples(st.integers(0, 64), st.integers(0, 2048), st.integers(0, 10**12)).filter(lambda one: one[0] + one[1]),
+        max_size=30,
+    ),
+    generating=st.integers(1, 64),
+    prompting=st.integers(0, 64),
+)
+def test_whatever_is_measured_a_prompt_goes_on_and_the_batch_is_not_overfilled(
+    batch: int, steps: list[tuple[int, int, int]], generating: int, prompting: int
+) -> None:
+    pace = PrefillPace(batch)
+    for decode_rows, prefill_rows, took_ns in steps:
+        pace.observe(decode_rows=decode_rows, prefill_rows=prefill_rows, took_ns=took_ns)
+    room = max(0, batch - generating)
+
+    assert min(room, LEAST_ROWS) <= pace.rows(generating, prompting) <= room
+    assert pace.rows(0, 0) == batch

@@ -1,0 +1,20 @@
+"""What the metrics say of engine processes and of suspect requests; the rest is seen over the admin listener."""
+
+from prometheus_client import generate_latest
+
+from gateway.homes.process_notes import ProcessNote
+from gateway.metrics import Metrics
+
+
+def test_deaths_are_counted_by_process_and_kind_and_suspects_by_standing() -> None:
+    metrics = Metrics()
+    metrics.deaths([ProcessNote(process="worker-0")], {"suspects": 1, "refused": 0})
+    died = ProcessNote(process="worker-0", deaths={"signal": 2, "no_progress": 1})
+    metrics.deaths([died, ProcessNote(process="worker-1")], {"suspects": 3, "refused": 1})
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    assert [line for line in lines if line.startswith(("corral_process_deaths{", "corral_suspect_requests{"))] == [
+        'corral_process_deaths{kind="signal",process="worker-0"} 2.0',
+        'corral_process_deaths{kind="no_progress",process="worker-0"} 1.0',
+        'corral_suspect_requests{standing="suspects"} 3.0',
+        'corral_suspect_requests{standing="refused"} 1.0',
+    ]

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.serving import REPOSITORY, Corral
 from tests.unit.engine.made_up_images import animation, encoded, hostile, noise, unusual
 from tests.unit.engine.tiny_vision import IMAGE_TOKENS, write_projector, write_text_model
 
 pytestmark = pytest.mark.e2e
+MANY = 100_000  # these tests ask faster than a key usually may
 ENGINE = {"slots": 4, "context_tokens": 512, "threads": 2}
 SEER, BLIND = "seer:latest", "blind:latest"
 QUESTION = "what is this?"
@@ -33,6 +35,9 @@ def corral(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corral]:
     corral = Corral(folder, engine=ENGINE).make(None)
     corral.command("models", "import", str(model), SEER, "--projector", str(projector))
     corral.command("models", "import", str(model), BLIND)
+    policy = yaml.safe_load((corral.home / "policy.yaml").read_text())
+    policy["teams"]["default"]["key_limits"] = {"requests_per_minute": MANY}
+    (corral.home / "policy.yaml").write_text(yaml.safe_dump(policy))
     corral.start()
     try:
         yield corral

@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -118,6 +119,14 @@ class Answers(dict[str, Any]):
         return super().__getitem__(act)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A shell that starts a job in the background lets it ignore Ctrl-C; whoever runs these tests may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def watched(corral: Corral, *words: str) -> str:
     with Gateway(corral.home, Answers(status=STATUS, queue=QUEUE)):
         status, out, err = corral.run("status", "--watch", "0.2", *words)
@@ -125,12 +134,14 @@ def watched(corral: Corral, *words: str) -> str:
     return out
 
 
+@pytest.mark.usefixtures("_interruptible")
 def test_it_is_shown_again_until_ctrl_c(corral: Corral) -> None:
     blocks = watched(corral).split("at:      ")[1:]
     assert len(blocks) in (2, 3)
     assert all("\nready:   yes\n" in block and "\nworker  ready  3/4" in block for block in blocks)
 
 
+@pytest.mark.usefixtures("_interruptible")
 def test_watching_in_json_is_a_line_a_time(corral: Corral) -> None:
     looks = [json.loads(line) for line in watched(corral, "--json").splitlines()]
     assert len(looks) in (2, 3)

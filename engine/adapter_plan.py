@@ -16,10 +16,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.plan import Plan, PlanFault, ProcessPlan
+from engine.plan import Plan, PlanFault, ProcessPlan, grown
 from policies.call import ModelCard
-
-MIB = 1024**2
 
 
 class StoredAdapter(Struct, frozen=True, kw_only=True):
@@ -65,20 +63,10 @@ def _with_own(process: ProcessPlan, adapters: Sequence[StoredAdapter], budget_by
     own = [adapter for adapter in adapters if adapter.card.parent == process.model]
     if process.role != "chat" or not own:
         return process
+    remedy = "remove adapters with 'corral models rm', or name fewer in engine.models"
     size_bytes = sum(adapter.size_bytes for adapter in own)
-    needs_bytes = process.needs_bytes + size_bytes
-    if budget_bytes and needs_bytes > budget_bytes:
-        raise PlanFault(
-            f"{process.model} needs {process.needs_bytes // MIB} MiB and its {len(own)} adapters "
-            f"{-(-size_bytes // MIB)} MiB, together more than the memory budget of {budget_bytes // MIB} MiB: remove "
-            "adapters with 'corral models rm', or name fewer in engine.models"
-        )
-    return msgspec.structs.replace(
-        process,
-        adapters=tuple((adapter.card.name, adapter.file) for adapter in own),
-        needs_bytes=needs_bytes,
-        memory_bytes=process.memory_bytes + 2 * size_bytes,
-    )
+    with_room = grown(process, size_bytes, budget_bytes, beside=f"its {len(own)} adapters", remedy=remedy)
+    return msgspec.structs.replace(with_room, adapters=tuple((adapter.card.name, adapter.file) for adapter in own))
 
 
 def _fitted(card: ModelCard, base: ModelCard) -> ModelCard:

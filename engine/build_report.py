@@ -11,7 +11,8 @@ import json
 import sys
 from typing import Any
 
-CANNOT_LOAD = 3
+from engine.death import CANNOT_LOAD
+
 DEVICE_TYPES = ("cpu", "gpu", "integrated gpu", "accelerator", "other")  # enum ggml_backend_dev_type
 
 

@@ -19,6 +19,8 @@ CANNOT_LOAD = 3
 """Exit status when the model cannot be served."""
 OUT_OF_MEMORY = 4
 """Exit status when serving needed more memory than the cap allows."""
+LEFT_FOR_ANOTHER = 6
+"""Exit status of a worker that served and made room for another tenant: no death."""
 
 LINE_SIGNS = 300
 """Of a last line: it stands in the audit log and in `corral status`, and a hostile file has a say in it."""
@@ -85,6 +87,8 @@ _SIGNAL_HINTS: dict[int, str] = {
 
 
 def _status_hint(status: int, last_line: str) -> str:
+    if status == LEFT_FOR_ANOTHER:
+        return ": it served, and leaves for another tenant"
     if status != CANNOT_LOAD:
         return ""
     return f": {last_line[:LINE_SIGNS] or 'its model cannot be loaded; its own line in the log says why'}"

@@ -116,6 +116,21 @@ class _Worker(Struct, frozen=True, kw_only=True):
     slots: int
 
 
+def grown(process: ProcessPlan, added_bytes: int, budget_bytes: int, *, beside: str, remedy: str) -> ProcessPlan:
+    """`process` with so much more beside its model, twice that in its cap (a part may be held as a copy, too).
+
+    `beside` names what it is, `remedy` what helps where both are above a budget that bounds. Raises PlanFault.
+    """
+    needs_bytes = process.needs_bytes + added_bytes
+    if budget_bytes and needs_bytes > budget_bytes:
+        raise PlanFault(
+            f"{process.model} needs {process.needs_bytes // MIB} MiB and {beside} {-(-added_bytes // MIB)} MiB, "
+            f"together more than the memory budget of {budget_bytes // MIB} MiB: {remedy}"
+        )
+    memory_bytes = process.memory_bytes + 2 * added_bytes
+    return msgspec.structs.replace(process, needs_bytes=needs_bytes, memory_bytes=memory_bytes)
+
+
 def make_plan(
     settings: EngineSettings, stored: Iterable[StoredModel], *, machine: Machine, run_folder: PurePath
 ) -> Plan:

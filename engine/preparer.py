@@ -26,12 +26,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.death import CANNOT_LOAD
 from engine.errors import PrepareFailed
 from engine.frames import PROTOCOL_VERSION, PreparerHello
 from engine.model_check import check_model_file
 from engine.own_stderr import mute_libraries
 from engine.process_start import (
-    CANNOT_LOAD,
     LoadFailed,
     add_sandbox_argument,
     die_with_supervisor,

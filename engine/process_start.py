@@ -25,8 +25,6 @@ from engine.second_wall import SecondWallReport, second_wall
 from engine.settings import Sandbox
 from engine.walls import WallReport, first_wall
 
-CANNOT_LOAD = 3
-"""Exit status when the model cannot be served."""
 _PR_SET_PDEATHSIG = 1
 
 

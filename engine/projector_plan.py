@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.fitting.machine import MIB
-from engine.plan import Plan, PlanFault, ProcessPlan
+from engine.plan import Plan, ProcessPlan, grown
 from policies.call import ModelCard
 
 # Rows, keys, values and activations of the largest encoder served: 4096 patches, 1152 wide.
@@ -50,12 +50,5 @@ def _with_sight(process: ProcessPlan, projector: StoredProjector, budget_bytes: 
     seeing = msgspec.structs.replace(process, projector=projector.model_file)
     if process.role == "preparer":
         return seeing
-    added = added_bytes(projector)
-    needs_bytes = process.needs_bytes + added
-    if budget_bytes and needs_bytes > budget_bytes:
-        raise PlanFault(
-            f"{process.model} needs {process.needs_bytes // MIB} MiB and its projector {-(-added // MIB)} MiB, "
-            f"together more than the memory budget of {budget_bytes // MIB} MiB: set fewer engine.slots or a shorter "
-            "engine.context_tokens, or import the model without --projector"
-        )
-    return msgspec.structs.replace(seeing, needs_bytes=needs_bytes, memory_bytes=process.memory_bytes + 2 * added)
+    remedy = "set fewer engine.slots or a shorter engine.context_tokens, or import the model without --projector"
+    return grown(seeing, added_bytes(projector), budget_bytes, beside="its projector", remedy=remedy)

@@ -11,7 +11,7 @@ for its own exit, never for another's):
   60 s ends the quarantine, one that does not renews it.
 - A process that ended itself at its time limit did as it should: it starts again after the first delay and
   nothing is remembered. Otherwise six slow questions in a minute would be a way to switch a model off.
-- A process that served and left with status 0 (for another tenant) starts again at once, but not sooner than 2 s after
+- A process that served and left (for another tenant) starts again at once, but not sooner than 2 s after
   it last started: one that only says so cannot make its keeper do nothing else.
 """
 

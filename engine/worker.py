@@ -29,14 +29,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.death import OUT_OF_MEMORY
+from engine.death import CANNOT_LOAD, LEFT_FOR_ANOTHER, OUT_OF_MEMORY
 from engine.frames import PROTOCOL_VERSION, WorkerHello
 from engine.kv_memory import KV_TYPES, KvMemory
 from engine.model_check import check_model_file
 from engine.model_options import ModelOptions
 from engine.own_stderr import mute_libraries
 from engine.process_start import (
-    CANNOT_LOAD,
     LoadFailed,
     add_sandbox_argument,
     die_with_supervisor,
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loop, context_tokens = _load(options)
         mute_libraries()
         _stop_on_sigterm(wake)
-        _serve(options, loop, context_tokens, stop)
+        return _serve(options, loop, context_tokens, stop)
     except LoadFailed as fault:
         sys.stderr.write(f"worker: cannot load {options.model}: {fault}\n")
         return CANNOT_LOAD
@@ -76,7 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cap = f"the {options.memory_bytes} bytes of its memory cap"
         sys.stderr.write(f"worker: {options.model} needs more than {cap}\n")
         return OUT_OF_MEMORY
-    return 0
 
 
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -213,7 +211,7 @@ def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
     return loop, backend.context_tokens
 
 
-def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop: socket.socket) -> None:
+def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop: socket.socket) -> int:
     from engine.batching.worker_service import (  # noqa: PLC0415 - behind the wall, see (3)
         MAX_CONNECTIONS,
         WorkerService,
@@ -234,6 +232,7 @@ def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop:
         import_for_worker()
         raise_second_wall(options, "worker", connections=MAX_CONNECTIONS, calls=SERVING)
         service.run()
+        return LEFT_FOR_ANOTHER if service.left_for_another else 0
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ class WorkerService:
         self._last_poll_ns = 0
         self._is_stopping = False
         self._leaves_by_ns: int | None = None
+        self.left_for_another = False
+        """Whether it drains because another tenant asked for it, not because it was told to."""
         self._highest_fence = 0
         self._tenant: str | None = None  # whom this process is given to, from the first start to its end
         listener.setblocking(False)
@@ -181,6 +183,7 @@ class WorkerService:
             return False
         self._highest_fence = max(self._highest_fence, start.fence)
         if self._tenant not in (None, start.tenant):
+            self.left_for_another = True
             self._leave(None)
             return False
         self._tenant = start.tenant

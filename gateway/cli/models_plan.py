@@ -23,10 +23,11 @@ def show_plan(arguments: argparse.Namespace, home: Home, store: ModelStore, entr
         )
     try:
         entries, _ = store.scan()
-        settings, models = served_models(store, entries, load_config(home.config).engine, also=name)
-        plan = make_plan(settings, models, machine=machine, run_folder=home.run)
+        served = served_models(store, entries, load_config(home.config).engine, also=name)
+        plan = make_plan(served.settings, served.models, machine=machine, run_folder=home.run)
     except (ConfigFaults, PlanFault) as fault:
         raise CommandFault(str(fault).splitlines()[0], status=BAD_INPUT) from None
-    lines = explain_model(next(each for each in models if each.card.name == name), settings, machine, plan)
+    model = next(each for each in served.models if each.card.name == name)
+    lines = explain_model(model, served.settings, machine, plan)
     emit(arguments, {"name": name, "plan": list(lines)}, "\n".join(lines))
     return 0

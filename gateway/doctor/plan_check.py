@@ -20,8 +20,8 @@ def plan_complaints(home: Home, settings: EngineSettings) -> Iterator[Complaint]
         why, remedy = "'corral serve' leaves it out", "do as it says, then start 'corral serve' again"
         yield Complaint(check="models", what=str(fault), why=why, remedy=remedy)
     try:
-        settings, models = served_models(store, entries, settings)
-        make_plan(settings, models, machine=read_machine(), run_folder=home.run)
+        served = served_models(store, entries, settings)
+        make_plan(served.settings, served.models, machine=read_machine(), run_folder=home.run)
     except (PlanFault, StoreFault) as fault:
         for line in str(fault).splitlines():
             why, remedy = "'corral serve' does not start with it", "change engine in config.yaml as it says"

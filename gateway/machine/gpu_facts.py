@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from engine.fitting.machine import GpuKind
+from engine.fitting.machine import MIB, GpuKind
 
 AMD_VENDOR = "0x1002"
-MIB = 1024**2
 
 
 class GpuFacts(Struct, frozen=True, kw_only=True):

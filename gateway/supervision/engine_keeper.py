@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 from msgspec import structs
 
-from engine.death import Death, death_of, not_started
+from engine.death import LEFT_FOR_ANOTHER, Death, death_of, not_started
 from engine.process_states import Act, Event, State, after
 from engine.progress import Progress, after_look, is_stuck
 from engine.restarts import (
@@ -123,7 +123,7 @@ class EngineKeeper:
         if self._upkeep.was_to_leave() or self.state == "ending":
             log.info("engine_process_left", process=self._command.name, why="told to leave", cause=death.cause)
             return "left"
-        if returncode == 0 and self.state == "serving":  # for another tenant, see worker_service
+        if returncode == LEFT_FOR_ANOTHER:  # it may have come and gone before the watch heard that it serves
             log.info("engine_process_left", process=self._command.name, why="other tenants' turn", cause=death.cause)
             self._delay_s = pause_after_leaving_s(clock() - started_s, self._oversight.rules)
             return "died" if self._delay_s else "left"

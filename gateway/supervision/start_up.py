@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from engine.adapter_plan import split_names, with_adapters
+from engine.adapter_plan import with_adapters
 from engine.fitting.machine import MIB
 from engine.plan import Plan, make_plan
 from engine.plan_file import write_plan
@@ -29,9 +29,7 @@ from gateway.supervision.oversight import Oversight
 from gateway.supervision.process_ledger import ProcessLedger
 from gateway.supervision.replacement import may_replace
 from gateway.supervision.site import Site
-from gateway.supervision.stored_adapters import stored_adapters
 from gateway.supervision.stored_models import served_models
-from gateway.supervision.stored_projectors import stored_projectors
 from gateway.supervision.supervisor import Supervisor
 from gateway.supervision.verified_models import verify_once
 
@@ -61,18 +59,15 @@ def plan_site(site: Site) -> Plan:
     """Verify the models, decide what runs, and write the plan down. Raises PlanFault, StoreFault, OSError."""
     store = ModelStore(site.home.models)
     entries = _servable(store, site.config.engine)
-    settings, stored = served_models(store, entries, site.config.engine)
-    _, adapters = split_names(site.config.engine.models, stored_adapters(store, entries))
-    plan = make_plan(settings, stored, machine=read_machine(), run_folder=site.home.run)
-    served = {model.card.name for model in stored}
-    projectors = [each for each in stored_projectors(store, entries) if each.card.name in served]
-    plan = with_projectors(with_adapters(plan, adapters), projectors)
+    served = served_models(store, entries, site.config.engine)
+    plan = make_plan(served.settings, served.models, machine=read_machine(), run_folder=site.home.run)
+    plan = with_projectors(with_adapters(plan, served.adapters), served.projectors)
 
     def verify(name: str) -> None:
         log.info("verifying_model", model=name)
         store.verify(name)
 
-    verify_once((*stored, *adapters, *projectors), site.home.run / VERIFIED_FILE, verify)
+    verify_once((*served.models, *served.adapters, *served.projectors), site.home.run / VERIFIED_FILE, verify)
     write_plan(site.home.run / PLAN_FILE, plan)
     _log_plan(plan)
     if not plan.processes and not site.config.upstreams:

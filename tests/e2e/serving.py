@@ -53,6 +53,16 @@ class Corral:
     def ca(self) -> Path:
         return self.home / "tls" / "ca.pem"
 
+    def client_environment(self) -> dict[str, str]:
+        """What the official clients are set up by: the variables that `make serve` prints."""
+        return {
+            "OLLAMA_HOST": self.url,
+            "OLLAMA_API_KEY": self.key,
+            "OPENAI_BASE_URL": f"{self.url}/v1",
+            "OPENAI_API_KEY": self.key,
+            "SSL_CERT_FILE": str(self.ca),
+        }
+
     def command(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run `corral WORDS --home ...` as a user without a terminal would."""
         argv = [sys.executable, "-m", "gateway.cli.main", *words, "--home", str(self.home)]

@@ -49,13 +49,7 @@ def fronted(tmp_path_factory: pytest.TempPathFactory, straight: Corral) -> Itera
 def corral(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Corral:
     """Clients are set up by the three variables that `make serve` prints, and by nothing else."""
     chosen: Corral = request.getfixturevalue(request.param)
-    for name, value in {
-        "OLLAMA_HOST": chosen.url,
-        "OLLAMA_API_KEY": chosen.key,
-        "OPENAI_BASE_URL": f"{chosen.url}/v1",
-        "OPENAI_API_KEY": chosen.key,
-        "SSL_CERT_FILE": str(chosen.ca),
-    }.items():
+    for name, value in chosen.client_environment().items():
         monkeypatch.setenv(name, value)
     return chosen
 

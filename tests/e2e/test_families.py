@@ -41,13 +41,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corral]:
 
 @pytest.fixture
 def corral(families: Corral, monkeypatch: pytest.MonkeyPatch) -> Corral:
-    for name, value in {
-        "OLLAMA_HOST": families.url,
-        "OLLAMA_API_KEY": families.key,
-        "OPENAI_BASE_URL": f"{families.url}/v1",
-        "OPENAI_API_KEY": families.key,
-        "SSL_CERT_FILE": str(families.ca),
-    }.items():
+    for name, value in families.client_environment().items():
         monkeypatch.setenv(name, value)
     return families
 

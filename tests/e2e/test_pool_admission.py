@@ -22,7 +22,7 @@ def test_every_answer_has_its_story_under_both_queues(model_file: Path, tmp_path
             assert len(told) == ASKED
             assert all(each.answer is not None and each.answer.first_token_s for each in told)
             assert all(each.ended_s and each.output_tokens for each in told)
-            assert sum(each.waited for each in told) == ASKED - 4  # four slots; from then on two wait at any time
+            assert 0 < sum(each.waited for each in told) <= ASKED - 4  # of six at once, two find no slot of four
             assert sum(each.cached_tokens for each in told) < ASKED * 8  # no prefix is shared but the first words
 
 

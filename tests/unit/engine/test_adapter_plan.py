@@ -1,6 +1,7 @@
 import pytest
 
-from engine.adapter_plan import MIB, StoredAdapter, split_names, with_adapters
+from engine.adapter_plan import StoredAdapter, split_names, with_adapters
+from engine.fitting.machine import MIB
 from engine.plan import Plan, PlanFault, ProcessPlan
 from policies.call import ModelCard
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine import build_report
+from engine.death import CANNOT_LOAD
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -22,7 +23,7 @@ def test_the_report_of_the_installed_llama_cpp(capsys: pytest.CaptureFixture[str
 def test_a_llama_cpp_that_cannot_be_loaded_is_one_line() -> None:
     code = "import sys; sys.modules['llama_cpp'] = None\nfrom engine.build_report import main\nsys.exit(main())"
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert ended.returncode == build_report.CANNOT_LOAD
+    assert ended.returncode == CANNOT_LOAD
     assert ended.stdout == ""
     assert ended.stderr.startswith("llama.cpp cannot be loaded: ")
     assert ended.stderr.count("\n") == 1

@@ -1,6 +1,15 @@
 import pytest
 
-from engine.death import CANNOT_LOAD, LINE_SIGNS, OUT_OF_MEMORY, Death, death_of, exit_cause, not_started
+from engine.death import (
+    CANNOT_LOAD,
+    LEFT_FOR_ANOTHER,
+    LINE_SIGNS,
+    OUT_OF_MEMORY,
+    Death,
+    death_of,
+    exit_cause,
+    not_started,
+)
 
 
 @pytest.mark.parametrize(
@@ -8,6 +17,7 @@ from engine.death import CANNOT_LOAD, LINE_SIGNS, OUT_OF_MEMORY, Death, death_of
     [
         (0, "status", "ended by itself with status 0"),
         (1, "status", "ended with status 1"),
+        (LEFT_FOR_ANOTHER, "status", "ended with status 6: it served, and leaves for another tenant"),
         (CANNOT_LOAD, "status", "ended with status 3: its model cannot be loaded; its own line in the log says why"),
         (OUT_OF_MEMORY, "memory", "it needed more memory than its cap allows (engine.memory_mib)"),
         (-9, "signal", "killed by SIGKILL, perhaps out of memory"),

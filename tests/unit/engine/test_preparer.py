@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.death import CANNOT_LOAD
 from engine.frames import PROTOCOL_VERSION, Describe, Description, Failed, Hello, Prepare, PreparerHello, Ready, encode
 from engine.llama import load_vocabulary
 from engine.preparer import read_arguments, words_of
-from engine.process_start import CANNOT_LOAD
 from policies.call import Message
 from tests.unit.engine.preparing.test_preparer_service import Gateway
 from tests.unit.engine.tiny_gguf import CHATML, write_vocabulary

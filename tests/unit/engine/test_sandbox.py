@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.death import CANNOT_LOAD
 from engine.frames import PROTOCOL_VERSION, Describe, Description, Hello, PreparerHello, encode
-from engine.process_start import CANNOT_LOAD
 from tests.unit.engine.preparing.test_preparer_service import Gateway
 from tests.unit.engine.tiny_gguf import write_vocabulary
 

@@ -467,6 +467,7 @@ def test_for_another_tenant_it_leaves(bench: Bench, first: str, second: str) -> 
         each.send(Farewell())
     turns_until_drained(bench)
     assert bench.service._has_drained()
+    assert bench.service.left_for_another
 
 
 def test_the_same_tenant_may_come_again(bench: Bench) -> None:

@@ -53,9 +53,7 @@ async def test_a_crash_loop_slows_down_and_ends_in_quarantine(tmp_path: Path, mo
     assert ended[0]["cause"] == "ended with status 5"
 
 
-async def test_one_that_ends_with_status_0_before_it_served_is_in_a_crash_loop_too(
-    tmp_path: Path, model_file: Path
-) -> None:
+async def test_one_that_ends_with_status_0_is_in_a_crash_loop_too(tmp_path: Path, model_file: Path) -> None:
     pauses = Pauses(5)
     logs = await kept(EngineKeeper(command("", tmp_path / "n"), model_file, pauses))
     assert pauses.delays_s[-1] == 300.0
@@ -63,16 +61,21 @@ async def test_one_that_ends_with_status_0_before_it_served_is_in_a_crash_loop_t
 
 
 @pytest.mark.parametrize(("stay_s", "then"), [(60.0, ["backing_off"]), (0.0, ["stopped", "starting"])])
+@pytest.mark.parametrize("was_heard", [True, False])
 async def test_one_that_leaves_as_soon_as_it_serves_cannot_keep_its_keeper_busy(
-    tmp_path: Path, model_file: Path, stay_s: float, then: list[str]
+    tmp_path: Path, model_file: Path, was_heard: bool, stay_s: float, then: list[str]
 ) -> None:
     states, pauses = States(tmp_path), Pauses(1)
     rules = RestartRules(shortest_stay_s=stay_s)
     oversight = Oversight(process_plan(tmp_path / "w"), ledger=states.ledger, rules=rules)
-    async with FakeProcess(tmp_path / "w", WorkerRequest, worker_hello()):  # it greets once, so the second life is none
-        script = "import time; time.sleep(0.5)"
+    been = str(tmp_path / "been")  # it leaves for another tenant the first time, and dies the second
+    script = (
+        f"import os, time; time.sleep(0.5); os.path.exists({been!r}) and os._exit(5); open({been!r}, 'w'); os._exit(6)"
+    )
+    async with FakeProcess(tmp_path / ("w" if was_heard else "elsewhere"), WorkerRequest, worker_hello()):
         await kept(EngineKeeper(command(script, tmp_path / "n"), model_file, pauses, oversight=oversight))
-    assert states.seen[: 3 + len(then)] == ["starting", "loading", "serving", *then]
+    first = ["starting", "loading", *(["serving"] if was_heard else []), *then]
+    assert states.seen[: len(first)] == first
     assert (pauses.delays_s[0] > 50) == bool(stay_s)
     assert len(read_notes(states.file).deaths) == (0 if stay_s else 1)
 

@@ -23,7 +23,8 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 def names(store: ModelStore, asked: tuple[str, ...] | None, also: str = "") -> tuple[str, ...]:
-    settings, models = served_models(store, store.scan()[0], EngineSettings(models=asked), also=also)
+    served = served_models(store, store.scan()[0], EngineSettings(models=asked), also=also)
+    settings, models = served.settings, served.models
     assert settings.models is None or set(settings.models) >= {model.card.name for model in models}
     return tuple(model.card.name for model in models)
 
@@ -36,7 +37,7 @@ def test_all_or_those_that_are_named_and_one_in_any_case(store: ModelStore) -> N
 
 
 def test_each_has_its_sizes(store: ModelStore) -> None:
-    _, (first, _) = served_models(store, store.scan()[0], EngineSettings())
+    first, _ = served_models(store, store.scan()[0], EngineSettings()).models
     assert first.size.weights_bytes == 64 * 4
     assert (len(first.size.layers), first.size.context_length) == (1, 256)
 
@@ -68,10 +69,10 @@ def test_room_for_what_is_loaded_beside_a_model(tmp_path: Path) -> None:
     store.import_gguf(base, "sees:1", quiet, projector=projector)
     store.import_adapter(adapter, "own:1", "base:1", quiet)
     entries = store.scan()[0]
-    _, models = served_models(store, entries, EngineSettings())
+    models = served_models(store, entries, EngineSettings()).models
     assert {model.card.name: model.beside_bytes for model in models} == {
         "base:1": adapter.stat().st_size,
         "sees:1": projector.stat().st_size + ENCODING_BYTES,
     }
-    _, [alone] = served_models(store, entries, EngineSettings(models=("base:1",)))
+    [alone] = served_models(store, entries, EngineSettings(models=("base:1",))).models
     assert alone.beside_bytes == 0

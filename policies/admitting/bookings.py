@@ -2,8 +2,10 @@
 
 A booking is a moment and the work that will come then. Whoever keeps it stands in line by when it first asked, so it
 counts as work ahead of the team's later first tries. It is known again by the request's identity, until a few seconds
-after its moment. Not all come back: what is still to come counts with the share of bookings that were kept lately, and
-not at all once its moment is well over, so that callers who never retry do not hold slots empty.
+after its moment. Not all come back: for a first try what is still to come counts with the share of bookings that were
+kept lately, and not at all once its moment is well over, so that callers who never retry do not hold slots empty. A
+further moment is told as if all of them came: that share says nothing of who was booked since, and where many callers
+have just vanished the next ones would all be told one moment, and most of them be refused then.
 """
 
 import math
@@ -81,6 +83,8 @@ class Bookings:
     def book(self, identity: bytes, booking: Booking, now_s: float) -> bool:
         """Keep `booking` in place of the one before; False when there are too many, or nothing to know it by."""
         self.forget_lapsed(now_s)
+        if self.due(identity, now_s) is not None:
+            self._came()
         if not identity or (len(self._by_identity) >= MAX_BOOKINGS and identity not in self._by_identity):
             return False
         self._take_out(identity)
@@ -102,21 +106,28 @@ class Bookings:
     def drop(self, identity: bytes) -> None:
         """The caller came, and was let in."""
         if self._take_out(identity) is not None:
-            self._kept += KEPT_GAIN * (1 - self._kept)
+            self._came()
 
-    def ahead_s(self, domain: str, until_s: float, now_s: float, but: bytes = b"") -> float:
+    def expected_s(self, domain: str, until_s: float, now_s: float, but: bytes = b"") -> float:
         """Slot-seconds to expect from bookings in `domain` for moments up to `until_s`, without that of `but`."""
+        return self._kept * self.booked_s(domain, until_s, now_s, but)
+
+    def booked_s(self, domain: str, until_s: float, now_s: float, but: bytes = b"") -> float:
+        """Slot-seconds of bookings in `domain` for moments up to `until_s`, without that of `but`, if all are kept."""
         moments, own, since_s = self._moments.get(domain), self._by_identity.get(but), now_s - EXPECTED_S
         if moments is None:
             return 0.0
         counts = own is not None and own.domain == domain and since_s <= own.due_s <= until_s
-        return self._kept * max(moments.cost_s(since_s, until_s) - (own.cost_s if own and counts else 0.0), 0.0)
+        return max(moments.cost_s(since_s, until_s) - (own.cost_s if own and counts else 0.0), 0.0)
 
     def forget_lapsed(self, now_s: float) -> None:
         """Drop those whose moment is over."""
         for identity in [each for moments in self._moments.values() for each in moments.before(now_s - self._lapse_s)]:
             self._take_out(identity)
             self._kept -= KEPT_GAIN * self._kept
+
+    def _came(self) -> None:
+        self._kept += KEPT_GAIN * (1 - self._kept)
 
     def _take_out(self, identity: bytes) -> Booking | None:
         booking = self._by_identity.pop(identity, None)

@@ -52,8 +52,8 @@ class Outlook:
         before, own_s = line.before(place.order) if line else (0, 0.0)
         raw_s = self._prediction.wait_s(self.price.cost_s, own_s)
         if self._booking is None and waiting is None:
-            booked_s = self._booked_s(self._now_s + raw_s)
-            raw_s = self._prediction.wait_s(self.price.cost_s, own_s + booked_s) if booked_s else raw_s
+            expected_s = self._expected_s(self._now_s + raw_s)
+            raw_s = self._prediction.wait_s(self.price.cost_s, own_s + expected_s) if expected_s else raw_s
         quantiles = self.account.quantiles(self.ticket.pool)
         return Forecast(
             raw_s=raw_s,
@@ -95,15 +95,16 @@ class Outlook:
         if ticket.promise_s is not None and ticket.enforced and price.first_token_s > ticket.promise_s:
             return None
         waiting_s = self.account.backlog_s(ticket.band, self._domain.pools)
-        work_s = waiting_s + self._booked_s(math.inf) + price.cost_s
+        booked_s = self.account.bookings.booked_s(self._domain.name, math.inf, self._now_s, ticket.identity)
+        work_s = waiting_s + booked_s + price.cost_s
         room_s = work_s / self._prediction.service_rate() * (1 + tuning.booking_margin) + price.first_token_s
         patience_s = ticket.promise_s or (ticket.expires_s or math.inf) - ticket.arrived_s
         due_s = in_steps(max(1.0, room_s - tuning.booking_slack * min(patience_s, tuning.booking_reach_s)))
         return due_s if due_s <= tuning.booking_reach_s else None
 
-    def _booked_s(self, until_s: float) -> float:
-        """Slot-seconds that are booked by others of the team for moments up to then."""
-        return self.account.bookings.ahead_s(self._domain.name, until_s, self._now_s, self.ticket.identity)
+    def _expected_s(self, until_s: float) -> float:
+        """Slot-seconds to expect from those of the team who were told moments up to then."""
+        return self.account.bookings.expected_s(self._domain.name, until_s, self._now_s, self.ticket.identity)
 
     def _is_open(self) -> bool:
         """Whether it could run at once without passing anybody."""

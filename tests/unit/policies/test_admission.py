@@ -1,6 +1,7 @@
 """The queue, driven by hand: each rule at the head of `policies/admission.py`, events in and effects out."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -243,6 +244,20 @@ def test_rule_4_a_booking_counts_as_work_ahead_of_the_teams_later_tries_and_of_n
     before = [driver.queue.predict(each, due_s).wait_s for each in newcomers]
     assert after[0] > before[0]
     assert after[1] == before[1]
+
+
+def test_rule_4_after_many_have_vanished_the_next_are_not_all_told_one_moment() -> None:
+    driver = busy(slots=4, waiting=8)
+    for number in range(60):
+        driver.arrive("flood", promise_s=2.0, identity=b"gone %d" % number)
+    gone = len(driver.refused)
+    driver.now_s = max(driver.now_s, *(driver.now_s + (each.retry_after_s or 0.0) for each in driver.refused)) + 6.5
+    for number in range(20):
+        driver.arrive("flood", promise_s=2.0, identity=b"new %d" % number)
+    moments = [each.retry_after_s for each in driver.refused[gone:] if each.retry_after_s is not None]
+    assert len(moments) > 10
+    cost_s = driver.account("flood").bookings.booked_s(driver.domain().name, math.inf, driver.now_s) / len(moments)
+    assert all(later - earlier >= cost_s / 4 for earlier, later in pairwise(moments)), "each behind those before"
 
 
 def test_rule_4_who_keeps_a_booking_stands_in_line_by_when_it_first_asked() -> None:

@@ -33,6 +33,14 @@ def test_only_who_was_given_a_time_and_came_back_counts() -> None:
     assert report["served_in_the_end"] == 5
 
 
+def test_a_moment_after_the_round_does_not_count() -> None:
+    late = tries(429, 200, told_ms=90_000.0)
+    late.round_s = 80.0
+    assert first_tries([late]).count == 0
+    late.round_s = 110.0
+    assert first_tries([late]).count == 1
+
+
 def test_nobody_at_all() -> None:
     assert first_tries([]).count == 0
     assert told([])["tries_a_call"] == 0

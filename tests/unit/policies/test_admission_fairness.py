@@ -72,9 +72,8 @@ def test_the_counters_of_teams_with_work_stay_within_twice_the_largest_outstandi
         flood(driver, asks, costs, 1)
         most = max([most, *(largest(driver, team) for team in asks)])
         gap = max(abs(driver.counter(one) - driver.counter(other)) for one, other in combinations(asks, 2))
-        # Who joined later has a credit of two requests at first, against the least of those before, who had theirs.
-        allowed = 1 + len(weights) if end < 60 else 2
-        assert gap <= allowed * most + 1e-6
+        # Who joined later has a credit of two requests at first.
+        assert gap <= (3 if end < 60 else 2) * most + 1e-6
 
 
 @pytest.mark.parametrize("weights", [[1.0, 1.0], [3.0, 1.0], [5.0, 0.5, 0.5, 2.0]])

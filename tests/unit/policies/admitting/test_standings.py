@@ -28,6 +28,26 @@ def test_rule_1_who_joins_for_the_first_time_has_its_credit() -> None:
     assert standings.counter(comes, "") == 48.0
 
 
+def test_rule_1_of_many_who_come_none_is_behind_another_by_more_than_its_credit() -> None:
+    standings, here = Standings(), account("here")
+    standings.join(here, "", [], 2.0, 60.0)
+    here.charge(50.0, 0.0)
+    teams = [here]
+    for number in range(20):
+        comes = account(f"t{number}")
+        standings.join(comes, "", teams, 2.0, 60.0)
+        teams.append(comes)
+    assert [standings.counter(each, "") for each in teams[1:]] == [48.0] * 20
+
+
+def test_rule_1_nobody_joins_ahead_of_the_least_however_large_its_credit_was() -> None:
+    standings, here, early, late = Standings(), account("here"), account("early"), account("late")
+    standings.join(here, "", [], 2.0, 60.0)
+    standings.join(early, "", [here], 30.0, 60.0)
+    assert standings.counter(early, "") == -30.0
+    assert standings.on_joining(late, "", [here, early], 2.0, 60.0) == -30.0
+
+
 def test_rule_1_who_comes_back_is_brought_up_to_the_others() -> None:
     standings, here, back = Standings(), account("here"), account("back")
     standings.join(here, "", [], 2.0, 60.0)

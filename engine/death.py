@@ -45,13 +45,20 @@ def exit_cause(returncode: int) -> str:
 
 
 def death_of(
-    returncode: int, *, memory_kills: int | None = None, stuck_s: float | None = None, last_line: str = ""
+    returncode: int,
+    *,
+    memory_kills: int | None = None,
+    stuck_s: float | None = None,
+    last_line: str = "",
+    stayed: bool = False,
 ) -> Death:
     """See the head of the module. `memory_kills` the kernel counted while it ran, None where that cannot be read;
-    `stuck_s`: it was killed after so long without progress; `last_line`: what it printed last, printable signs only.
+    `stuck_s`: it was killed after so long without progress, or with `stayed` because it said that it leaves and did
+    not; `last_line`: what it printed last, printable signs only.
     """
     if stuck_s is not None:
-        return Death("no_progress", f"no progress for {stuck_s:.0f} s, so it was killed")
+        why = "it said that it leaves and stayed too long" if stayed else f"no progress for {stuck_s:.0f} s"
+        return Death("no_progress", f"{why}, so it was killed")
     if returncode == -signal.SIGKILL:
         return _killed(memory_kills)
     if returncode < 0:

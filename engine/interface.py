@@ -83,8 +83,9 @@ class TargetState(Struct, frozen=True, kw_only=True):
 class Observer(Protocol):
     """Where an engine reports to; called on the event loop, must not block.
 
-    `target_died`: the process behind a target ended unasked while `batch` ran there, of ours; `alone` when there was
-    one and nobody else's. It comes before the streams end and before the target is lost.
+    `target_died`: the connection to the process behind a target was lost unasked while `batch` ran there, of ours, so
+    it seems to have died; `alone` when nobody else's ran beside. It comes before the streams end and before the target
+    is lost.
     """
 
     def target_changed(self, state: TargetState) -> None: ...

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from engine.expert_placement import expert_pattern
 from engine.kv_memory import KvMemory, remedy
+from engine.node_rows import BatchShape, widest_matrix
 
 # llama_cpp imports diskcache for a cache Corral never uses. diskcache unpickles what it finds on disk
 # (CVE-2025-69872, no fixed release), so an empty module takes its place, installed or not.
@@ -85,6 +86,9 @@ _free_sampler = _bind(_short, "llama_sampler_free", [_void], None)
 _chain_add = _bind(_short, "llama_sampler_chain_add", [_void, _void], None)
 _seq_rm = _bind(_short, "llama_memory_seq_rm", [_void, _int, _int, _int], _bool)
 _seq_cp = _bind(_short, "llama_memory_seq_cp", [_void, _int, _int, _int, _int], None)
+_state_bytes = _bind(_long, "llama_state_seq_get_size", [_void, _int], ctypes.c_size_t)
+_save = _bind(_long, "llama_state_seq_get_data", [_void, _void, ctypes.c_size_t, _int], ctypes.c_size_t)
+_load = _bind(_long, "llama_state_seq_set_data", [_void, _void, ctypes.c_size_t, _int], ctypes.c_size_t)
 _to_piece = _bind(_short, "llama_token_to_piece", [_void, _int, _text, _int, _int, _bool], _int)
 _is_eog = _bind(_short, "llama_vocab_is_eog", [_void, _int], _bool)
 _logits_ith = _bind(_short, "llama_get_logits_ith", [_void, _int], _void)
@@ -201,14 +205,22 @@ def _kept_on_cpu(pattern: str) -> Any:
 class Model:
     """A loaded GGUF file. `vocab_only` leaves the weights on disk; `gpu_layers` go to the first GPU, the last first,
     the output layer counted as one (0 is the CPU alone); the experts of the first `cpu_expert_layers` stay on the CPU.
+    `mapped` False reads the weights into memory of the process's own, see `engine.weight_loading`.
     """
 
     def __init__(
-        self, path: Path, *, vocab_only: bool = False, gpu_layers: int = 0, cpu_expert_layers: int = 0
+        self,
+        path: Path,
+        *,
+        vocab_only: bool = False,
+        gpu_layers: int = 0,
+        cpu_expert_layers: int = 0,
+        mapped: bool = True,
     ) -> None:
         _log.first_error = ""
         parameters = raw.llama_model_default_params()
         parameters.vocab_only = vocab_only
+        parameters.load_mode = raw.LLAMA_LOAD_MODE_AUTO if mapped else raw.LLAMA_LOAD_MODE_NONE
         parameters.n_gpu_layers = gpu_layers
         parameters.split_mode = raw.LLAMA_SPLIT_MODE_NONE  # one GPU a worker, the one that was planned for
         parameters.main_gpu = 0 if gpu_layers else -1  # -1: none is opened, which the walls of a CPU worker refuse
@@ -253,6 +265,16 @@ class Model:
         return int(raw.llama_model_n_embd_out(self.pointer))
 
     @property
+    def widest_matrix(self) -> int:
+        """Numbers of the largest matrix of a layer, see `engine.node_rows`."""
+        return widest_matrix(
+            width=self._number("embedding_length"),
+            feed_forward=self._number("feed_forward_length"),
+            expert_feed_forward=self._number("expert_feed_forward_length"),
+            experts_used=self._number("expert_used_count"),
+        )
+
+    @property
     def cuts_prefixes(self) -> bool:
         """Whether the memory of a sequence can be cut and copied in part (not so for recurrent state)."""
         return not (raw.llama_model_is_recurrent(self.pointer) or raw.llama_model_is_hybrid(self.pointer))
@@ -280,7 +302,7 @@ class Adapter:
 
 
 class Context:
-    """The memory and compute state of a model: the cells of `memory`, shared by `sequences`.
+    """The memory and compute state of a model: the cells of `memory`, shared by the sequences of `batches`.
 
     `embeddings` gives a vector for every row instead of logits; pooling is the caller's.
     """
@@ -290,15 +312,14 @@ class Context:
         model: Model,
         *,
         memory: KvMemory,
-        batch_tokens: int,
-        sequences: int,
+        batches: BatchShape,
         threads: int,
         embeddings: bool = False,
     ) -> None:
         _log.first_error = ""
         parameters = raw.llama_context_default_params()
-        parameters.n_ctx, parameters.n_seq_max = memory.cells, sequences
-        parameters.n_batch = parameters.n_ubatch = batch_tokens
+        parameters.n_ctx, parameters.n_seq_max = memory.cells, batches.sequences
+        parameters.n_batch, parameters.n_ubatch = batches.tokens, batches.piece_rows
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.kv_unified = True  # partial seq_cp aborts the process otherwise
         parameters.type_k = parameters.type_v = _KV_TYPES[memory.kv_type]
@@ -315,6 +336,11 @@ class Context:
         self._vocabulary_size = model.vocabulary.size
         self._embedding_length = model.embedding_length
         self._abort: Any = raw.ggml_abort_callback()
+
+    @property
+    def piece_rows(self) -> int:
+        """How many rows are computed at a time."""
+        return int(raw.llama_n_ubatch(self.pointer))
 
     @property
     def is_causal(self) -> bool:
@@ -347,6 +373,24 @@ class Context:
         """Let `target` share positions 0 up to `end` of `source`."""
         if self._memory:
             _seq_cp(self._memory, source, target, 0, end)
+
+    def state_bytes_of(self, sequence: int) -> int:
+        """Bytes of what `save` gives."""
+        return int(_state_bytes(self.pointer, sequence))
+
+    def save(self, sequence: int) -> NDArray[np.uint8] | None:
+        """Keys, values and positions of one sequence, as `load` of this very context takes them; None when llama.cpp
+        does not give them.
+        """
+        state = np.empty(self.state_bytes_of(sequence), np.uint8)
+        size_bytes = _save(self.pointer, state.ctypes.data, len(state), sequence)
+        return state if size_bytes == len(state) else None
+
+    def load(self, sequence: int, state: NDArray[np.uint8]) -> bool:
+        """Make `state` all that a sequence holds; it need not be the one it was saved from. False, and the sequence is
+        empty, when there is no room.
+        """
+        return bool(_load(self.pointer, state.ctypes.data, len(state), sequence))
 
     def use_adapter(self, adapter: Adapter | None) -> None:
         """Let every decode to come run under `adapter` at its full effect, or under none."""

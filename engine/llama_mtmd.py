@@ -6,7 +6,7 @@ aborts on cannot be caught here; the worker that calls this is disposable and wa
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -56,6 +56,10 @@ class Projector:
         parameters.print_timings = False
         parameters.n_threads = threads
         parameters.warmup = False  # the caller looks at a whole picture
+        self._interrupt: Callable[[], bool] | None = None
+        self._gave_up = False
+        self._between_nodes = raw.ggml_backend_sched_eval_callback(self._goes_on)  # kept alive: C holds its address
+        parameters.cb_eval = self._between_nodes
         self._pointer = mtmd.mtmd_init_from_file(os.fsencode(path), model.pointer, parameters)
         if not self._pointer:
             raise LlamaFault(_log.first_error or "mtmd cannot load the projector")
@@ -68,17 +72,32 @@ class Projector:
         with self._chunks(1, 1, None) as chunk:
             self.tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
 
-    def encode(self, picture: Picture) -> Rows:
-        """The picture as rows, shape (tokens, width of the model): a copy. One long computation. Raises LlamaFault."""
+    def encode(self, picture: Picture, interrupt: Callable[[], bool] | None = None) -> Rows | None:
+        """The picture as rows, shape (tokens, width of the model): a copy. One long computation; `interrupt` is asked
+        between the nodes of its graph, and where it says True the result is None. Raises LlamaFault.
+        """
         pixels = np.frombuffer(picture.rgb, np.uint8)
+        self._interrupt, self._gave_up = interrupt, False
         with self._chunks(picture.width, picture.height, pixels) as chunk:
             tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
             if tokens != self.tokens:
                 raise LlamaFault(f"a picture takes {tokens} rows and not the {self.tokens} it was priced at")
             if mtmd.mtmd_encode_chunk(self._pointer, chunk) != 0:
                 raise LlamaFault("the picture cannot be encoded")
+            if self._gave_up:
+                return None
             rows = np.ctypeslib.as_array(mtmd.mtmd_get_output_embd(self._pointer), (tokens, self._width))
             return rows.copy()
+
+    def _goes_on(self, _tensor: Any, is_question: bool, _data: Any) -> bool:
+        """Called by the scheduler before a node, whether it shall stop behind it, and behind it, whether to go on.
+
+        Having stopped it reports success: what it computed is thrown away by `encode`.
+        """
+        if self._interrupt is None:
+            return not is_question
+        self._gave_up = self._gave_up or (not is_question and self._interrupt())
+        return is_question or not self._gave_up
 
     def close(self) -> None:
         if self._pointer:

@@ -19,9 +19,15 @@ Name = Annotated[str, Meta(max_length=1024)]
 
 
 class Wanted(Frame, frozen=True, tag=True, kw_only=True):
-    """All that this gateway's requests wait for, model and role: at every change, and every second while it is some."""
+    """All that this gateway's requests wait for, model and role: at every change, and every second while it is some.
+
+    `away` are the workers that told this gateway that they leave and are still connected, likewise; `longest_answer_s`
+    is how long an answer of its callers may take, 0 while it does not know.
+    """
 
     groups: Annotated[tuple[Group, ...], Meta(max_length=MOST_GROUPS)]
+    away: Annotated[tuple[Name, ...], Meta(max_length=MOST_GROUPS)] = ()
+    longest_answer_s: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class KeepAlive(Frame, frozen=True, tag=True, kw_only=True):

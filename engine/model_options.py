@@ -10,13 +10,17 @@ from engine.kv_memory import KvMemory
 
 class ModelOptions(Struct, frozen=True, kw_only=True):
     """`adapters` are files by name; `gpu_layers` as llama.cpp counts them; the experts of the first
-    `cpu_expert_layers` stay on the CPU.
+    `cpu_expert_layers` stay on the CPU. `rows_together` must be computed at once (those of a picture that see each
+    other). `mapped_weights`: see `engine.weight_loading`. `idle_bytes`: see `engine.idle_plan`.
     """
 
     adapters: Mapping[str, Path] = {}
     kv: KvMemory = KvMemory()
     gpu_layers: int = 0
     cpu_expert_layers: int = 0
+    rows_together: int = 0
+    mapped_weights: bool = True
+    idle_bytes: int = 0
 
 
 PLAIN = ModelOptions()

@@ -14,6 +14,7 @@ Rules:
 - A socket's path must fit into `sockaddr_un` (108 bytes with the zero), so it stays below 100.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Literal
@@ -27,7 +28,9 @@ from engine.fitting.machine import GIB, MIB, Machine, share_threads
 from engine.fitting.model_size import ModelSize
 from engine.fitting.placement import DoesNotFit, Fit
 from engine.fitting.remedies import remedies
+from engine.idle_plan import WorkerUse, idle_bytes
 from engine.settings import EngineSettings, Sandbox
+from engine.weight_loading import maps_weights
 from engine.worker_fit import (
     ModelFit,
     VectorsDoNotFit,
@@ -71,7 +74,9 @@ class ProcessPlan(Struct, frozen=True, kw_only=True):
     `kv_cells` are tokens that the KV memory of all slots holds (0: slots x context); `gpu_layers` as llama.cpp counts,
     and the experts of the first `cpu_expert_layers` stay on the CPU.
     `adapters` are the LoRA adapters that a chat worker loads beside its model, each a name and a file.
-    `projector` is the file that lets the model see, "" where there is none.
+    `projector` is the file that lets the model see, "" where there is none. `mapped_weights`: whether a worker maps the
+    file or reads it, see `engine.weight_loading`. `idle_bytes` of prefixes that nobody runs on may lie beside the KV
+    memory; they are part of `needs_bytes`.
     """
 
     name: str
@@ -94,6 +99,8 @@ class ProcessPlan(Struct, frozen=True, kw_only=True):
     sandbox: Sandbox = "required"
     projector: str = ""
     cpu_expert_layers: int = 0
+    mapped_weights: bool = True
+    idle_bytes: int = 0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -143,13 +150,21 @@ def make_plan(
     models = [_fitted(model, found) for model, found in zip(chosen, fits, strict=True)]
     workers = _workers(models, fits, _replicas(settings, models))
     threads = _threads(settings.threads, workers, machine.cores, budget)
+    holders = Counter(worker.model.card.name for worker in workers)
     preparers = [
         _preparer(settings, model, _socket(run_folder, f"preparer-{number}")) for number, model in enumerate(models)
     ]
     running = [
-        _worker(settings, worker, _socket(run_folder, f"worker-{number}"), threads[number])
+        _worker(
+            settings,
+            worker,
+            _socket(run_folder, f"worker-{number}"),
+            threads=threads[number],
+            processes=holders[worker.model.card.name],
+        )
         for number, worker in enumerate(workers)
     ]
+    running = _with_idle_memory(settings, running, workers, budget)
     cards = tuple(model.card for model in models)
     return Plan(processes=(*preparers, *running), cards=cards, memory_budget_bytes=budget if cards else 0)
 
@@ -284,7 +299,10 @@ def _preparer(settings: EngineSettings, model: StoredModel, socket: PurePath) ->
     )
 
 
-def _worker(settings: EngineSettings, worker: _Worker, socket: PurePath, threads: int) -> ProcessPlan:
+def _worker(
+    settings: EngineSettings, worker: _Worker, socket: PurePath, *, threads: int, processes: int
+) -> ProcessPlan:
+    """The plan of one of `processes` with this model."""
     shape, chat = worker.fit.shape, worker.role == "chat"
     return ProcessPlan(
         name=socket.stem,
@@ -305,6 +323,44 @@ def _worker(settings: EngineSettings, worker: _Worker, socket: PurePath, threads
         gpu_layers=worker.fit.gpu_layers,
         cpu_expert_layers=worker.fit.cpu_expert_layers,
         sandbox=settings.sandbox,
+        mapped_weights=maps_weights(
+            weights_bytes=worker.model.size.weights_bytes,
+            repacked_bytes=worker.model.size.repacked_bytes,
+            processes=processes,
+            gpu_layers=worker.fit.gpu_layers,
+        ),
+    )
+
+
+def _with_idle_memory(
+    settings: EngineSettings, processes: Sequence[ProcessPlan], workers: Sequence[_Worker], budget: int
+) -> list[ProcessPlan]:
+    """The processes with what of idle prefixes each may keep: `engine.idle_plan`. Raises PlanFault."""
+    uses = [_worker_use(worker) for worker in workers]
+    shares = idle_bytes(settings.idle_memory_mib, uses, budget)
+    for process, use, share in zip(processes, uses, shares, strict=True):
+        if share and use.needs_bytes + share > budget:
+            raise PlanFault(
+                f"{process.model} needs {use.needs_bytes // MIB} MiB and engine.idle_memory_mib {-(-share // MIB)} "
+                f"besides, together more than the memory budget of {budget // MIB} MiB: set it lower, or leave it out"
+            )
+    return [
+        msgspec.structs.replace(
+            process,
+            idle_bytes=share,
+            needs_bytes=process.needs_bytes + share,
+            memory_bytes=process.memory_bytes + (0 if settings.memory_mib else share),
+        )
+        for process, share in zip(processes, shares, strict=True)
+    ]
+
+
+def _worker_use(worker: _Worker) -> WorkerUse:
+    is_chat, cpu = worker.role == "chat", worker.fit.devices[0]
+    return WorkerUse(
+        needs_bytes=needs_bytes(worker.fit) + (worker.model.beside_bytes if is_chat else 0),
+        kv_bytes=cpu.kv_bytes,
+        may_keep=is_chat and not worker.fit.gpu_layers,
     )
 
 

@@ -53,7 +53,7 @@ class Pool:
             if process.role == "preparer":
                 self._preparers[process.model] = PreparerLink(process)
             else:
-                worker = WorkerLink(process, observer)
+                worker = WorkerLink(process, observer, self._say_away)
                 self._workers[worker.target] = worker
                 worker.introduce()
         for link in self._links():
@@ -106,6 +106,11 @@ class Pool:
         if self._loader is not None:
             self._loader.keep(self._base(model), seconds)
 
+    def answers_take(self, longest_s: float) -> None:
+        """How long an answer may take by the policy in force: a worker that leaves has to have gone by then."""
+        if self._loader is not None:
+            self._loader.answers_take(longest_s)
+
     def residences(self) -> tuple[Residence, ...]:
         """How it is with every worker, as the loader said last; empty when it has said nothing."""
         return self._residences
@@ -117,6 +122,10 @@ class Pool:
         known = {each.name: each for each in residences}
         for worker in self._workers.values():
             worker.stand(known.get(worker.plan.name))
+
+    def _say_away(self) -> None:
+        if self._loader is not None:
+            self._loader.away(frozenset(each.plan.name for each in self._workers.values() if each.stays))
 
     def _links(self) -> list[WorkerLink | PreparerLink]:
         return [*self._preparers.values(), *self._workers.values()]

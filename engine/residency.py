@@ -19,8 +19,9 @@ Rules:
  (5) A wanted group that has a worker already gets its next one only out of free room.
  (6) An idle worker that nobody wants goes when its time is over: `keep_alive_s` after its last use (None: never), or
      later where a caller asked for that. Keeping alive never holds out against rule 4.
- (7) A worker that was told to go and has not gone after `LONGEST_DRAIN_S` is ended: no answer takes so long, and one
-     that was taken over would keep its room for ever.
+ (7) A worker that was told to go, or by its own word leaves, is ended when it has not gone after the longest time that
+     a gateway's callers may be answered for, and `FAREWELL_S` (`LONGEST_DRAIN_S` while no gateway has said how long
+     that is): one that was taken over would keep its room, or its slots, for ever.
  (8) A worker that died stays counted while its keeper starts it again. One that its keeper gave up on is held, not
      counted, and may be wanted again after a time; without a budget it is then started by itself.
 """
@@ -37,6 +38,8 @@ WANTED_S = 3.0
 """Gateways say what they wait for at every change, and every second while it is something."""
 
 LONGEST_DRAIN_S = 3600.0
+FAREWELL_S = 60.0
+"""For the last steps, the farewells of the gateways, and the end of the process."""
 
 Group = tuple[str, str]
 """Model and role."""
@@ -156,6 +159,8 @@ class Residency:
         self._patience_s = patience_s
         self._said: dict[int, tuple[frozenset[Group], float]] = {}
         self._wanted: dict[Group, float] = {}
+        self._longest_answers_s: dict[int, float] = {}
+        self._away: dict[str, tuple[float, float]] = {}
         for worker in self._workers.values():
             if worker.needs.needs_bytes > self._budget_bytes:
                 worker.enter("held", math.inf, f"needs {worker.needs.needs_bytes} of {budget_bytes} bytes")
@@ -178,6 +183,17 @@ class Residency:
         """All that requests of this gateway wait for."""
         self._said[source] = frozenset(groups), now_s + WANTED_S
         self._add_up(now_s)
+
+    def said_away(self, source: int, away: Iterable[str], longest_answer_s: float, now_s: float) -> None:
+        """Which workers told this gateway that they leave, said as often as what is wanted; and how long an answer of
+        its callers may take, 0 when it has not said or is gone.
+        """
+        self._longest_answers_s.pop(source, None)
+        if longest_answer_s:
+            self._longest_answers_s[source] = longest_answer_s
+        for name in away:
+            since_s, said_s = self._away.get(name, (now_s, now_s))
+            self._away[name] = (since_s if now_s - said_s <= WANTED_S else now_s, now_s)
 
     def keep(self, model: str, seconds: float, now_s: float) -> None:
         """A caller's hint: keep the model loaded at least so long from now, infinity for as long as it can be."""
@@ -209,6 +225,7 @@ class Residency:
     def died(self, name: str, now_s: float) -> None:
         """The process is gone. Its keeper starts it again, unless it was to go (rule 8)."""
         worker = self._workers[name]
+        self._away.pop(name, None)
         if worker.state in RESIDENT:
             worker.enter("unloaded" if worker.state == "draining" else "restarting", now_s)
 
@@ -238,7 +255,17 @@ class Residency:
     def is_overdue(self, name: str, now_s: float) -> bool:
         """Rule 7."""
         worker = self._workers[name]
-        return worker.state == "draining" and now_s - worker.since_s > LONGEST_DRAIN_S
+        since_s, said_s = self._away.get(name, (math.inf, -math.inf))
+        if worker.state == "draining":
+            since_s = worker.since_s
+        elif now_s - said_s > WANTED_S:  # no gateway says so any more
+            return False
+        return now_s - since_s > self.longest_leaving_s()
+
+    def longest_leaving_s(self) -> float:
+        """Rule 7."""
+        longest_s = max(self._longest_answers_s.values(), default=0.0)
+        return longest_s + FAREWELL_S if longest_s else LONGEST_DRAIN_S
 
     # ---- decisions
 

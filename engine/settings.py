@@ -36,6 +36,8 @@ class EngineSettings:
     the while has ten times as long, and four times the longest step seen where that is more.
     `kv_cells` is how many tokens of keys and values the slots of a chat worker share, planned as all their contexts
     together; with fewer, a request still may use its whole context while cells are free, and waits while they are not.
+    `idle_memory_mib` is how much of prefixes that nobody runs on a chat worker keeps beside that memory, where they
+    slow nobody down; None plans up to 64 of what the budget leaves, and 0 leaves all of them in it.
     `gpu_layers` is how many layers a chat worker keeps on the GPU, its output layer being one more; 0 uses none.
     `sandbox` required serves no model without every wall; best goes on with what this kernel gives and says what it
     lacks, but never without no_new_privs and seccomp (`corral doctor` shows the walls).
@@ -61,11 +63,13 @@ class EngineSettings:
     sandbox: Sandbox = "required"
     stuck_after_s: float = 30.0
     kv_cells: int | None = None
+    idle_memory_mib: int | None = None
 
     def __post_init__(self) -> None:
         if self.slots is not None and not 1 <= self.slots <= MOST_SLOTS:
             raise ValueError(f"slots must be 1 to {MOST_SLOTS}")
-        least = dict.fromkeys(("context_tokens", "kv_cells"), LEAST_CONTEXT_TOKENS) | {"gpu_layers": 0}
+        least = dict.fromkeys(("context_tokens", "kv_cells"), LEAST_CONTEXT_TOKENS)
+        least |= {"gpu_layers": 0, "idle_memory_mib": 0}
         for name, low in {**least, "threads": 1, "memory_mib": 1, "memory_budget_mib": 1}.items():
             value = getattr(self, name)
             if value is not None and value < low:

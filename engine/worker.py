@@ -3,7 +3,7 @@
     python -m engine.worker --model-file PATH --model NAME --role chat|embedding --slots N
         --context-tokens N --batch-tokens N --threads N --memory-bytes N --listen-fd FD [--adapter NAME=FILE ...]
         [--projector FILE] [--kv-type TYPE] [--flash-attention auto|on|off] [--kv-cells N] [--gpu-layers N]
-        [--cpu-expert-layers N]
+        [--cpu-expert-layers N] [--weights mapped|read] [--idle-bytes N]
 
 Order, and why:
  (1) arguments
@@ -93,6 +93,8 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kv-cells", type=_not_negative, default=0)
     parser.add_argument("--gpu-layers", type=_not_negative, default=0)
     parser.add_argument("--cpu-expert-layers", type=_not_negative, default=0)
+    parser.add_argument("--weights", choices=("mapped", "read"), default="mapped")
+    parser.add_argument("--idle-bytes", type=_not_negative, default=0)
     add_sandbox_argument(parser)
     return parser.parse_args(arguments)
 
@@ -162,6 +164,9 @@ def _load_chat(options: argparse.Namespace) -> tuple["Loop", int]:
             kv=kv_memory(options),
             gpu_layers=options.gpu_layers,
             cpu_expert_layers=options.cpu_expert_layers,
+            rows_together=options.batch_tokens if options.projector else 0,
+            mapped_weights=options.weights == "mapped",
+            idle_bytes=options.idle_bytes,
         ),
     )
     backend.warm_up()
@@ -199,6 +204,7 @@ def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
         context_tokens=options.context_tokens,
         batch_tokens=options.batch_tokens,
         threads=options.threads,
+        mapped_weights=options.weights == "mapped",
     )
     backend.warm_up()
     loop = EmbeddingLoop(

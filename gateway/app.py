@@ -117,6 +117,8 @@ class App:
         self.gate = self._make_gate()
         self._tls = open_tls(setting, self.gate.audit.noted_later, self._clock.unix_ns() / 1e9)
         self._deaths = WorkerDeaths(setting.home.run / PROCESSES_FILE, self.gate.audit.noted_later)
+        self._deaths.subscribe(self.dispatcher.suspects.confirm)
+        self.dispatcher.suspects.count_deaths_by(lambda target: self._deaths.count(target.removeprefix("pool:")))
         self._key_watch = KeyWatch(keys, self._clock, self.gate.audit.noted_later)
         self._listeners: dict[ListenerName, Listener] = {}
         self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=admin_gid(setting.config))
@@ -140,6 +142,7 @@ class App:
         if self._shared is not None:
             await self._shared.start(self.gate.audit.noted_later)
         await self.dispatcher.start_up()
+        self._say_longest_answer()
         self.dispatcher.take_bands(band_terms(in_force.policy))
         self._tokens.start()
         if self._sharing is not None:
@@ -160,8 +163,14 @@ class App:
         self._tokens.take(new.policy.issuers)  # first: nothing is swapped if this fails
         self.gate.in_force = new
         self.dispatcher.take_bands(band_terms(new.policy))
+        self._say_longest_answer()
         self._certificates.identities = new.policy.certificates
         self.gate.identity.guessing.relimit(new.policy.failed_credentials_per_minute)
+
+    def _say_longest_answer(self) -> None:
+        """Whoever loads models lets a worker that leaves finish the longest answer that any team may have."""
+        if self._pool is not None:
+            self._pool.answers_take(self.gate.in_force.policy.longest_answer_s())
 
     def begin_drain(self) -> None:
         """Readiness falls; requests are still taken."""
@@ -329,6 +338,7 @@ class App:
         self._deaths.look()
         self.metrics.residences(self._residences())
         self.metrics.deaths(self._deaths.processes(), self.dispatcher.suspects.counts())
+        self.metrics.suspect_callers(self.dispatcher.suspects.callers())
         if self._shared is not None:
             self.metrics.shared_store(self._shared.state())
         if self._tls is not None:

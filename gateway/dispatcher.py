@@ -336,6 +336,8 @@ class Dispatcher:
         self._makes_text[state.target] = state.kinds != ("embedding",)
         self._announced[state.target] = state
         self._on_target(state)
+        if state.ready:
+            self.suspects.lives(state.target)
         self._applied.pop(state.target, None)
         self._apply_all()  # what this one lists may have been another's
 

@@ -89,6 +89,7 @@ class Gate:
             max_output_tokens=min(call.max_output_tokens or cap, cap),
             cache_scope=f"team:{grant.principal.team}",
             tenant=self._tenant(grant, card),
+            caller=grant.principal.limit_name,
         )
 
     def _tenant(self, grant: Grant, card: ModelCard) -> str:

@@ -94,6 +94,9 @@ class Metrics:
         self._suspects = Gauge(
             "corral_suspect_requests", "Requests that may have ended a worker", ("standing",), registry=registry
         )
+        self._callers = Gauge(
+            "corral_suspect_callers", "Callers whose requests may end workers", ("standing",), registry=registry
+        )
         self._worker = Gauge("corral_worker_total", "A worker's own totals", ("target", "counter"), registry=registry)
 
     def finished(self, exchange: Exchange) -> None:
@@ -168,6 +171,11 @@ class Metrics:
                 self._deaths.labels(each.process, kind).set(count)
         for standing, count in suspects.items():
             self._suspects.labels(standing).set(count)
+
+    def suspect_callers(self, callers: Mapping[str, int]) -> None:
+        """How many callers' requests run alone, and how many are refused."""
+        for standing, count in callers.items():
+            self._callers.labels(standing).set(count)
 
     def tls_ends(self, ends: Iterable[FileEnd], now_s: float) -> None:
         """The ends of the TLS files; below zero for one that has ended."""

@@ -85,6 +85,7 @@ class RunningActs:
                 "policy": self.policy_watch.shown(),
                 "processes": self.deaths.shown(),
                 "suspects": dispatcher.suspects.counts(),
+                "suspect_callers": dispatcher.suspects.callers(),
                 "lockdowns": sorted(self.keys.revocations.current.lockdowns),
             }
         )

@@ -20,6 +20,11 @@ class WorkerDeaths:
         self._facts = _facts(path)
         self._notes = read_notes(path)
         self._heard = self._last()
+        self._tell: Callable[[], None] = lambda: None
+
+    def subscribe(self, tell: Callable[[], None]) -> None:
+        """`tell` is called after each look that found something new."""
+        self._tell = tell
 
     def look(self) -> None:
         """Tell what is new; reads the file only when it has changed."""
@@ -35,6 +40,12 @@ class WorkerDeaths:
                 del details["at_s"]
                 self._note("worker.died", details)
         self._heard = self._last()
+        self._tell()
+
+    def count(self, process: str) -> int | None:
+        """How often that process has died by now; None where no supervisor has written anything of it."""
+        self.look()
+        return next((sum(each.deaths.values()) for each in self.processes() if each.process == process), None)
 
     def processes(self) -> tuple[ProcessNote, ...]:
         """All of them, as last looked at."""

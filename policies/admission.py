@@ -27,7 +27,10 @@ Rules.
  (8) On a target that loads what it serves (an upstream with many models), requests for what is loaded go first for
      as long as a load takes, never beyond the deadline of the one passed over (`turns`).
  (9) A ticket that must run alone has its turn as any other, and then one target for itself (`lone_row`).
- (10) A refusal at arrival leaves nothing behind but its booking and its mark in the figures for operators.
+ (10) Where a target has to be renewed for another tenant, the team whose ticket causes it is charged for all of the
+     target's slots for as long as that takes, and gets nothing of it back: else two tenants in turn would hold the
+     machine for the price of their tokens.
+ (11) A refusal at arrival leaves nothing behind but its booking and its mark in the figures for operators.
 
 Times are seconds of one monotonic clock; a clock set back stands still here until it catches up.
 """
@@ -389,6 +392,8 @@ class Queue:
         self._running[ticket.id] = target.running[ticket.id] = running
         account.started(ticket)
         self._charge(running, price.cost_s, now_s)
+        if renewal_s := target.renewal_s(ticket):
+            self._charge_slots(running, renewal_s * max(target.facts.slots, 1), now_s)
         target.prefixes.remember(ticket.blocks)
         target.resident, target.tenant = ticket.pool, ticket.tenant
         self._figures.dispatched(ticket)
@@ -402,10 +407,14 @@ class Queue:
         rates.began(running.uncached_tokens, began_s - running.since_s, full=running.began_full)
 
     def _charge(self, running: Running, slot_seconds: float, now_s: float) -> None:
+        """For its slot, or for all of its target's where it runs alone."""
+        slots = max(running.target.facts.slots, 1) if running.ticket.alone else 1
+        self._charge_slots(running, slot_seconds * slots, now_s)
+
+    def _charge_slots(self, running: Running, slot_seconds: float, now_s: float) -> None:
         """To the team's counter, and between the bands that wait."""
         domain, ticket = self._domain_of(running), running.ticket
-        slots = max(running.target.facts.slots, 1) if ticket.alone else 1
-        weighted = slot_seconds * slots * running.target.facts.slot_weight
+        weighted = slot_seconds * running.target.facts.slot_weight
         self._known.accounts[ticket.team].charge(weighted, now_s)
         lines = (item for each in self._known.accounts.values() for item in each.lines.items())
         bands = {line.head().guaranteed_band for (pool, _), line in lines if pool in domain.pools}

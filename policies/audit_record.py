@@ -72,6 +72,7 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "worker.died": ("system", "C3021W"),
     "requests.suspected": ("system", "C3022W"),
     "request.kills_worker": ("system", "C3023W"),
+    "caller.kills_workers": ("system", "C3024W"),
     "first_key.deleted": ("system", "C3030I"),
     "key.expiring": ("system", "C3031W"),
     "key.predecessor_used": ("system", "C3032W"),

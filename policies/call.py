@@ -78,7 +78,8 @@ class Call(Struct, frozen=True, kw_only=True):
     own bound. `top_logprobs` None asks for none, 0 for the chosen token's only. `truncate` False
     makes a prompt beyond the context an error instead of being cut. `cache_scope` is opaque:
     cached prefixes are reused only between equal scopes. A worker process serves one `tenant` in its life: a team that
-    shares none, or "" for all others. `deadline_s` counts from arrival.
+    shares none, or "" for all others. `deadline_s` counts from arrival. `caller` is opaque too, and no process hears of
+    it: whose requests are looked at together when a worker died with them.
     """
 
     kind: CallKind
@@ -103,6 +104,7 @@ class Call(Struct, frozen=True, kw_only=True):
     adapter: str = ""
     cache_scope: str = ""
     tenant: str = ""
+    caller: str = ""
 
 
 class TokenLogprob(Struct, frozen=True):

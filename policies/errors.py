@@ -232,6 +232,16 @@ class RequestKillsWorker(Refused):
     status = 422
 
 
+class CallerKillsWorkers(Refused):
+    """Different requests of one caller ended workers, the last while it ran alone: it is refused for a while."""
+
+    status = 429
+
+    def __init__(self, reason: str, *, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
 class PolicyUnavailable(Refused):
     """A check could not be made (key store away): refuse rather than guess."""
 

@@ -109,6 +109,8 @@ class Band:
             raise ValueError("share must be between 0 and 1")
 
 
+DEFAULT_ANSWER_S = 600.0
+"""Where official clients give up."""
 BANDS = {"interactive": Band(share=0.3), "standard": Band(share=0.3), "batch": Band(share=0.1)}
 
 
@@ -143,7 +145,7 @@ class Team:
     promise_mode: Literal["enforce", "report"] = "enforce"
     max_queued: int = 64
     max_wait_s: float = 120.0
-    max_answer_s: float = 600.0
+    max_answer_s: float = DEFAULT_ANSWER_S
     max_output_tokens: int = 4096
     stream: Literal["plain", "padded", "batched"] = "plain"
     isolation: Literal["cache", "worker"] = "cache"
@@ -233,6 +235,10 @@ class Policy:
     def may_connect(self, peer: Address, listener: Literal["public", "admin"]) -> bool:
         """Whether a connection is worth a handshake: its peer may be a client, or may speak for one."""
         return self.proxies.trusts(peer) or (self.networks.allows(peer) and self.listeners.of(listener).allows(peer))
+
+    def longest_answer_s(self) -> float:
+        """How long an answer of any team may be written; of a policy without teams, what a team may by default."""
+        return max((team.max_answer_s for team in self.teams.values()), default=DEFAULT_ANSWER_S)
 
     def limits_of_model(self, model: str) -> Limits:
         """The bounds on `model`, however its name is spelt; none when the policy names none."""

@@ -1,10 +1,13 @@
 """Cancels through the socket of a real worker process, from several connections, some of which close.
 
 The worker's own counters say what became of every request, /proc what the process holds. Afterwards lone long
-prompts are cancelled at random moments, and the time until a step says that the slot is free is kept.
+prompts are cancelled at random moments. From the cancel's bytes, which lie in the worker's socket when `send` returns,
+until the step that says the slot is free: the time by the wall's clock, what of it the worker computed, and how long
+worker and measuring process wanted a processor and another process had it.
 """
 
 import itertools
+import os
 import random
 import select
 import socket
@@ -19,7 +22,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from bench.cancelling.process_state import descriptors, resident_bytes, summary
+from bench.cancelling.process_state import descriptors, processor_ms, resident_bytes, summary, waited_ms
 from bench.cancelling.random_requests import FIRST_ID, RandomRequests
 from engine.frames import (
     PROTOCOL_VERSION,
@@ -164,8 +167,9 @@ class SocketRun:
         }  # fmt: skip
 
     def abandon(self, times: int) -> dict[str, Any]:
-        """Cancel lone long prompts inside their computation."""
-        line, took_ms = self._lines[0], []
+        """Cancel lone long prompts inside their computation, and take the times that the head names."""
+        line = self._lines[0]
+        parts: dict[str, list[float]] = {name: [] for name in self._clocks()}
         for _ in range(times):
             ids = np.asarray([self._draw.randrange(FIRST_ID, 200) for _ in range(480)], "<i4").tobytes()
             number = next(self._numbers)
@@ -176,15 +180,21 @@ class SocketRun:
             time.sleep(0.02 + 0.08 * self._draw.random())
             line.take(0.0)
             line.busy_slots = None
-            began_s = time.perf_counter()
+            before, deadline_s = self._clocks(), time.monotonic() + WAIT_S
             line.send(Cancel(id=number))
             while line.busy_slots != 0:
                 line.take(1.0)
-                assert time.perf_counter() < began_s + WAIT_S, "a cancel freed no slot"
-            took_ms.append((time.perf_counter() - began_s) * 1e3)
+                assert time.monotonic() < deadline_s, "a cancel freed no slot"
+            for name, now in self._clocks().items():
+                parts[name].append(now - before[name])
+        return {"abandoned": times, **{name: summary(values) for name, values in parts.items()}}
+
+    def _clocks(self) -> dict[str, float]:
         return {
-            "abandoned": len(took_ms),
-            "cancel_to_free_ms": summary(took_ms),
+            "cancel_to_free_ms": time.perf_counter() * 1e3,
+            "worker_computed_ms": processor_ms(self._pid),
+            "worker_waited_for_processor_ms": waited_ms(self._pid),
+            "measuring_waited_for_processor_ms": waited_ms(os.getpid()),
         }
 
     def close(self) -> None:

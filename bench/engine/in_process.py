@@ -16,6 +16,8 @@ from typing import Any, Self
 from bench.engine.sample import Sample, Steps, Stream, sample_of
 from bench.engine.way import BATCH_TOKENS, Setting
 from bench.engine.workload import SCHEMA, Load, Prompt
+from engine.idle_plan import MOST_BYTES
+from engine.model_options import ModelOptions
 
 START_WITHIN_S = 120.0
 RUN_WITHIN_S = 600.0
@@ -122,6 +124,7 @@ class _TimedLoop:
             context_tokens=setting.context_tokens,
             batch_tokens=BATCH_TOKENS,
             threads=setting.threads,
+            options=ModelOptions(idle_bytes=MOST_BYTES),
         )
         backend.warm_up()
         self._grammar = schema_to_gbnf(json.dumps(SCHEMA))

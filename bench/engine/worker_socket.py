@@ -15,6 +15,7 @@ from bench.engine.server_process import pin_threads
 from bench.engine.way import BATCH_TOKENS, Setting
 from bench.engine.workload import SCHEMA, Load, Prompt
 from engine.fitting.machine import GIB
+from engine.idle_plan import MOST_BYTES
 from engine.interface import Prepared, StepReport, TargetState
 from engine.links.worker_link import WorkerLink
 from engine.plan import ProcessPlan
@@ -139,6 +140,7 @@ def plan(setting: Setting) -> ProcessPlan:
         threads=setting.threads,
         memory_bytes=4 * GIB,
         timeout_s=2.0,
+        idle_bytes=MOST_BYTES,
         flash_attention=True,  # as the planner decides, and llama.cpp by itself, for this model
     )
 

@@ -4,9 +4,10 @@ In prefill, in decode, waiting for a sibling's prefix, parked; with grammars, lo
 and by a connection that closes. Three parts: the loop in this process on a made-up model of one layer (the same code
 of llama.cpp, thousands of steps), on the real small model, and a walled worker process through its socket. After each
 no slot, no cell of memory (asked of llama.cpp itself), no descriptor and no memory may be lost, and every request
-that was left alone must have ended well. From the moment of a cancel a prefill of the real model must be given up
-within `MOST_MS` of its thread's time (p99), which other processes on the machine add nothing to; told beside it are the
-time by the wall's clock, and through the socket that from sending a cancel to the step that says the slot is free.
+that was left alone must have ended well. A prefill of the real model must be given up within `MOST_MS` of processor
+time (p99), which other processes on the machine add nothing to: in the loop from the moment of the cancel, through the
+socket from its bytes' arrival to the step that says the slot is free, prompts of 480 rows. Told beside both is the time
+by the wall's clock, and how much of it processes wanted a processor that others had.
 """
 
 import tempfile
@@ -43,8 +44,9 @@ def prove(size: Size = FULL, model_file: Path = MODEL_FILE) -> dict[str, Any]:
     for name in ("made_up", "real", "socket"):
         growth = figures[name]["resident_growth_bytes"]
         assert growth <= MOST_GROWTH_BYTES, f"{name}: memory grew by {growth} bytes"
-    took = figures["real"]["abandoned_cpu_ms"]
-    assert took["p99"] <= MOST_MS, f"a cancelled prefill must be given up within {MOST_MS:.0f} ms: {took}"
+    for part, name in (("real", "abandoned_cpu_ms"), ("socket", "worker_computed_ms")):
+        took = figures[part][name]
+        assert took["p99"] <= MOST_MS, f"{part}: a cancelled prefill must be given up within {MOST_MS:.0f} ms: {took}"
     return figures
 
 

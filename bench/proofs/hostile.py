@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from msgspec import Struct
 
 from bench.engine.gateway_way import POLICY
@@ -35,10 +35,11 @@ PROGRESS_EVERY = 100
 
 
 class Size(Struct, frozen=True, kw_only=True):
-    """How many files, and how many requests."""
+    """How many files, and how many requests; another seed draws others."""
 
     files: int
     requests: int
+    seed: int = SEED
 
 
 FULL, SMALL = Size(files=1000, requests=1000), Size(files=100, requests=100)
@@ -49,10 +50,10 @@ def prove(size: Size = FULL) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="corral-") as name:
         folder = Path(name)
         bases = base_models(folder)
-        outcomes, taken = _files(bases, folder, size.files)
+        outcomes, taken = _files(bases, folder, size)
         with _gateway(folder, bases, taken) as corral:
             imported = _others(corral, len(taken))
-            statuses = _requests(corral, size.requests)
+            statuses = _requests(corral, size)
     return {
         "files": size.files,
         "outcomes": dict(sorted(Counter(outcome.kind for _, outcome in outcomes).items())),
@@ -66,10 +67,10 @@ def prove(size: Size = FULL) -> dict[str, object]:
     }
 
 
-def _files(bases: list[Path], folder: Path, count: int) -> tuple[list[tuple[str, Outcome]], list[Path]]:
+def _files(bases: list[Path], folder: Path, size: Size) -> tuple[list[tuple[str, Outcome]], list[Path]]:
     """What became of each, and the first that looked sound to the store but are not."""
     outcomes, taken = [], []
-    for number, (kind, data) in enumerate(mutants(bases, count, SEED), 1):
+    for number, (kind, data) in enumerate(mutants(bases, size.files, size.seed), 1):
         path = folder / "changed.gguf"
         path.write_bytes(data)
         outcome = trial(path, folder)
@@ -123,13 +124,12 @@ def _question(model: str) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": False}
 
 
-def _requests(corral: Corral, count: int) -> Counter[int]:
+def _requests(corral: Corral, size: Size) -> Counter[int]:
     statuses: Counter[int] = Counter()
     before = sorted(corral.children(f"--model {SOUND}"))
 
-    @settings(
-        max_examples=count, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-    )
+    @seed(size.seed)
+    @settings(max_examples=size.requests, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests((SOUND,)))
     def send(request: tuple[str, dict[str, Any]]) -> None:
         status, answer = _ask(corral, *request)

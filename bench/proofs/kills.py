@@ -73,7 +73,7 @@ def _kill(corral: Corral, kills: int) -> dict[str, object]:
     sent: Counter[str] = Counter()
     with Callers(corral, streams=STREAMS, vectors=VECTORS) as callers:
         assert until(lambda: callers.began >= STREAMS and callers.embedding["whole"], 120)
-        [gateway] = corral.children("gateway.process")
+        [gateway] = corral.children("bench.kills.gateway")
         before = _gateway(gateway)
         for number in range(kills):
             kind = KINDS[number % len(KINDS)]
@@ -129,7 +129,7 @@ def _check_requests(callers: Callers, kills: int) -> None:
 
 
 def _check_nothing_left(corral: Corral, gateway: int) -> None:
-    assert corral.children("gateway.process") == [gateway], "the gateway lives"
+    assert corral.children("bench.kills.gateway") == [gateway], "the gateway lives"
     assert until(lambda: TARGET in corral.counters(), 30)
     counters = corral.counters()
     assert [counters[target]["busy_slots"] for target in (TARGET, EMBEDDING)] == [0, 0], counters

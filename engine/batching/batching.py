@@ -2,7 +2,8 @@
 
 Order of a step:
  (1) waiting slots whose leader has computed their common prefix copy it and go on with the rest; parked ones that
-     fit into memory again begin (`engine.batching.parking`)
+     fit into memory again begin (`engine.batching.parking`); prefixes that nobody runs on leave the cells
+     (`engine.batching.idle_memory`)
  (2) plan: one row for every generating slot, then prompt rows (`engine.batching.prefill_pace`), all of the adapter
      whose turn it is (`engine.batching.adapter_turns`); where cells are short, forget the idle prefix unused for
      longest, then park the youngest; before it, one picture of the oldest prompt that stands at one
@@ -50,11 +51,12 @@ class Backend(Memory, Protocol):
 
     `decode` with an `interrupt` asks it while computing and returns ABORTED when it says True.
     `sampler` raises SamplingFault. `spell` is `piece` with control tokens written out. `cells` 0: as many as all slots'
-    contexts have.
+    contexts have. Up to `idle_bytes` of prefixes that nobody runs on may lie beside them.
     """
 
     vocabulary_size: int
     cells: int
+    idle_bytes: int
 
     def decode(self, batch: Batch, interrupt: Callable[[], bool] | None) -> int: ...
     def logits(self, row: int) -> NDArray[np.float32]: ...
@@ -115,15 +117,21 @@ class Batching:
         self._clock = clock
         self._batch = Batch(batch_tokens, slots)
         self._pace = PrefillPace(batch_tokens)
-        self._table = SlotTable(backend, slots=slots, context_tokens=context_tokens, cells=backend.cells)
+        self._table = SlotTable(
+            backend, slots=slots, context_tokens=context_tokens, cells=backend.cells, idle_bytes=backend.idle_bytes
+        )
         self._totals = Totals()
         self._result = StepResult()  # grows until the step that returns it
         self._has_news = False  # something happened between steps that the next result must tell
         self._given_up: set[Request] = set()  # whose rows were, since they last were computed
+        self._looked_at: Slot | None = None  # whose picture is being computed
 
     def see_with(self, eyes: Eyes) -> None:
-        """Take pictures from now on."""
+        """Take pictures from now on. Idle prefixes stay in their cells: the rows of pictures have places of two
+        dimensions, and that these come back as they were was not shown.
+        """
         self._eyes = eyes
+        self._table.keep_inside()
 
     # ---- between steps
 
@@ -165,7 +173,11 @@ class Batching:
         self._abandon(self._table.of(owner))
 
     def would_interrupt(self, owner: Owner, request_id: int | None) -> bool:
-        """Whether the request (None: any of the owner's) may have prompt rows in the batch that is running."""
+        """Whether the request (None: any of the owner's) may have prompt rows in the batch that is running, or is the
+        one whose picture is being looked at.
+        """
+        if self._looked_at is not None:
+            return self._looked_at in self._table.of(owner, request_id)
         return any(slot.state is SlotState.PREFILL for slot in self._table.of(owner, request_id))
 
     def counters(self) -> Counters:
@@ -178,8 +190,9 @@ class Batching:
         """Run one step; returns all that happened since the last one."""
         self._count_cached(self._table.resolve_waiting())
         self._begin_parked()
+        self._table.move_idle_out()
         if self._eyes is not None:
-            self._look(self._eyes)
+            self._look(self._eyes, interrupt)
         began_ns = self._clock()
         if (rows := self._decode(interrupt)) is not None:
             took_ns = self._clock() - began_ns
@@ -224,7 +237,7 @@ class Batching:
         plan = plan_prefill(remaining, min(wanted, self._table.free_cells - len(generating)))
         return Rows(generating, [(prompting[index], count) for index, count in plan])
 
-    def _look(self, eyes: Eyes) -> None:
+    def _look(self, eyes: Eyes, interrupt: Callable[[], bool]) -> None:
         """Compute the next picture of the oldest prompt that stands at one, if its adapter's turn it is."""
         if next_to_look(self._table.prompting()) is None:
             return
@@ -238,18 +251,23 @@ class Batching:
         while self._table.free_cells < eyes.tokens and slot.state is SlotState.PREFILL:
             self._free_cells()
         if slot.state is SlotState.PREFILL:  # else it had to make room itself
-            self._take_in(slot, stretch, eyes)
+            self._looked_at = slot
+            self._take_in(slot, stretch, eyes, interrupt)
+            self._looked_at = None
 
-    def _take_in(self, slot: Slot, stretch: Stretch, eyes: Eyes) -> None:
+    def _take_in(self, slot: Slot, stretch: Stretch, eyes: Eyes, interrupt: Callable[[], bool]) -> None:
         began_ns = self._clock()
         try:
-            code = eyes.look(slot.index, stretch.start, stretch.picture)
+            code = eyes.look(slot.index, stretch.start, stretch.picture, interrupt)
         except PictureFault as fault:
             self._fail(slot, str(fault))
             return
         if code != DONE:
             self._table.rewind(slot)
-            self._free_cells() if code == NO_ROOM else self._fail(slot, f"llama_decode failed with {code}")
+            if code == NO_ROOM:
+                self._free_cells()
+            elif code != ABORTED:
+                self._fail(slot, f"llama_decode failed with {code}")
             return
         self._count_prefilled(eyes.tokens, self._table.advance(slot, eyes.tokens))
         took_ns = self._clock() - began_ns

@@ -4,12 +4,13 @@
     and each run is the one that follows from those very pixels, so that no prefix in memory is another picture's
 (2) text rows of a prompt go up to its next picture; a slot that stands at one gets no rows in the shared batch
 (3) a picture is computed whole, alone, and at most one a step, the oldest prompt's first: its encoding is one long
-    computation that cannot be given up, so the others' gap between two tokens grows by one picture and not by two
+    computation, so the others' gap between two tokens grows by one picture and not by two. It is given up for a
+    cancel of its own request alone; another's would have it computed again
 (4) what a slot has in memory ends before a picture or behind it; should it end inside, by chance of equal ids, it
     is computed again from the beginning
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -29,13 +30,15 @@ class PictureFault(Exception):
 class Eyes(Protocol):
     """What turns a picture into `tokens` rows of context memory.
 
-    `look` computes them in `sequence` at `position` and following, and gives what `llama_decode` gave. Raises
-    PictureFault.
+    `look` computes them in `sequence` at `position` and following, and gives what `llama_decode` gave; it asks
+    `interrupt` meanwhile, and says ABORTED (2) where that says True. Raises PictureFault.
     """
 
     tokens: int
 
-    def look(self, sequence: int, position: int, picture: Picture) -> int: ...
+    def look(
+        self, sequence: int, position: int, picture: Picture, interrupt: Callable[[], bool] | None = None
+    ) -> int: ...
 
 
 def read_stretches(prompt: TokenIds, pictures: Sequence[Picture], tokens: int) -> tuple[Stretch, ...]:

@@ -16,6 +16,7 @@ from engine.batching.loaded_adapters import LoadedAdapters
 from engine.batching.sampler import GREEDY, SamplingFault, TokenSampler, chain_stages, check_sampling, penalty_window
 from engine.kv_memory import KvMemory, shared_cells, slot_context_tokens
 from engine.model_options import PLAIN, ModelOptions
+from engine.node_rows import BatchShape, node_rows
 from policies.call import Sampling
 
 
@@ -35,17 +36,24 @@ class LlamaBackend:
         threads: int,
         options: ModelOptions = PLAIN,
     ) -> None:
-        self._model = llama.Model(path, gpu_layers=options.gpu_layers, cpu_expert_layers=options.cpu_expert_layers)
+        self._model = llama.Model(
+            path,
+            gpu_layers=options.gpu_layers,
+            cpu_expert_layers=options.cpu_expert_layers,
+            mapped=options.mapped_weights,
+        )
         self.adapters = LoadedAdapters(self._model, path, options.adapters)  # before the context: see llama.Adapter
         self._vocabulary = self._model.vocabulary
         self.context_tokens = slot_context_tokens(
             options.kv, asked_tokens=context_tokens, trained_tokens=self._model.context_length
         )
         self.cells = shared_cells(options.kv, slots=slots, context_tokens=self.context_tokens)
+        self.idle_bytes = options.idle_bytes
         memory = structs.replace(options.kv, cells=self.cells)
-        self._context = llama.Context(
-            self._model, memory=memory, batch_tokens=batch_tokens, sequences=slots, threads=threads
-        )
+        rows = node_rows(self._model.widest_matrix, threads=threads, batch_tokens=batch_tokens)
+        pieces = max(rows, min(options.rows_together, batch_tokens))
+        batches = BatchShape(tokens=batch_tokens, piece_rows=pieces, sequences=slots)
+        self._context = llama.Context(self._model, memory=memory, batches=batches, threads=threads)
         self._frame = BatchFrame()
         self._candidates = llama.Candidates(self._vocabulary.size)
         self._pieces: dict[int, bytes] = {}
@@ -90,6 +98,15 @@ class LlamaBackend:
     def copy(self, source: int, target: int, tokens: int) -> None:
         self._context.seq_cp(source, target, tokens)
 
+    def state_bytes_of(self, sequence: int) -> int:
+        return self._context.state_bytes_of(sequence)
+
+    def save(self, sequence: int) -> NDArray[np.uint8] | None:
+        return self._context.save(sequence)
+
+    def load(self, sequence: int, state: NDArray[np.uint8]) -> bool:
+        return self._context.load(sequence, state)
+
     def sampler(self, sampling: Sampling, grammar: str, prompt: NDArray[np.int32]) -> TokenSampler:
         check_sampling(sampling)
         stages = chain_stages(sampling, vocabulary_size=self.vocabulary_size, context_tokens=self.context_tokens)
@@ -133,8 +150,10 @@ class LlamaBackend:
 class LlamaVectors:
     """A loaded embedding model. Raises LlamaFault. `batch_tokens` grows to the context where inputs must be whole."""
 
-    def __init__(self, path: Path, *, context_tokens: int, batch_tokens: int, threads: int) -> None:
-        self._model = llama.Model(path)
+    def __init__(
+        self, path: Path, *, context_tokens: int, batch_tokens: int, threads: int, mapped_weights: bool = True
+    ) -> None:
+        self._model = llama.Model(path, mapped=mapped_weights)
         self.pooling = self._read_pooling()
         self.context_tokens = slot_context_tokens(
             KvMemory(), asked_tokens=context_tokens, trained_tokens=self._model.context_length
@@ -174,8 +193,7 @@ class LlamaVectors:
         return llama.Context(
             self._model,
             memory=KvMemory(cells=self.context_tokens + self.batch_tokens),
-            batch_tokens=self.batch_tokens,
-            sequences=MAX_SEQUENCES,
+            batches=BatchShape(tokens=self.batch_tokens, piece_rows=self.batch_tokens, sequences=MAX_SEQUENCES),
             threads=threads,
             embeddings=True,
         )

@@ -26,9 +26,11 @@ def running(slots: Iterable[Slot]) -> list[Slot]:
 
 
 def to_forget(slots: Sequence[Slot]) -> Slot | None:
-    """The slot whose memory nobody runs on and goes first; None when there is none."""
+    """The slot whose memory nobody runs on and goes first; None when there is none. One that lies outside the cells
+    goes in its turn too, making room there for the next, but not where all of them do: that frees no cell.
+    """
     idle = [slot for slot in slots if slot.cached and slot.state is SlotState.IDLE]
-    if idle:
+    if not all(slot.is_outside for slot in idle):
         return min(idle, key=lambda slot: slot.last_used)
     parked = [slot for slot in slots if slot.cached and slot.state is SlotState.PARKED]
     return max(parked, key=lambda slot: slot.last_used, default=None)

@@ -6,17 +6,21 @@ in the step lengthen it. What is wanted: the longest gaps (p99) within 3 times t
  2. While anyone generates, a step with prompt rows may take `STRETCH` times the step without of all these requests,
     were their prompts read already: that is the usual gap of a full worker. What the generating ones leave of it is
     for prompt rows: (STRETCH x decode time of all - decode time of the generating) / time a prompt row.
- 3. Never fewer than `LEAST_ROWS`: a prompt goes on in every step. Never more than the batch holds.
+ 3. Never fewer than `LEAST_ROWS`: a prompt goes on in every step but those of rule 6. Never more than the batch holds.
  4. A step without prompt rows tells the decode time of its number of generating requests. A number not measured
-    yet takes the nearest smaller one's, else the nearest larger one's in proportion: both too short rather than
-    too long, as decode time grows with the number, and by less than in proportion.
+    yet takes the nearest smaller one's, and for each request more a prompt row's time, at most in proportion; else the
+    nearest larger one's in proportion. All that is too short rather than too long: decode time grows with the number,
+    by less than in proportion, and by no less than prompt rows cost.
  5. A step with both tells the time of a prompt row: what it took beyond the decode time, a row. Small chunks
     cost more a row than large ones (the weights are read again for each), and that is measured with them, so the
     chunk settles where the step takes what rule 2 allows.
- 6. Before anything is measured a step takes `FIRST_ROWS`.
+ 6. What rule 2 goes by is measured before it is used: a number of generating requests that never ran without prompt
+    rows, or not for `MEASURED_FOR` steps, does so for one step. Where prompts always wait it would not happen by
+    itself, and a time that is too short makes chunks so small that they always do. Before the time of a prompt row is
+    known, a step takes `LEAST_ROWS`: on a slow model 64 took a second.
  7. Time does not always grow evenly: measured, llama.cpp's flash attention on CPU takes three times as long from 64
     rows on. So steps grow by a quarter at most beyond what was fine before, and one far longer than allowed, of more
-    rows than any that was not, bounds those to come for a while.
+    rows than any that was not, bounds those to come for a while, or until as many turn out to be fine.
 
 All times are decayed means, so they follow a context that grows or a machine that others use.
 """
@@ -24,13 +28,14 @@ All times are decayed means, so they follow a context that grows or a machine th
 # Below the 3 that is wanted: a step may take a fifth longer than predicted, noise of the machine included.
 STRETCH = 2.5
 LEAST_ROWS = 8
-FIRST_ROWS = 64  # enough for prompts to be read faster than they come, so that a step without any tells more
 GAIN = 0.2  # weight of the newest step in the mean of a decode time
 KEPT = 0.8  # weight of what was before in the sums of prompt rows
 MOST_RISE = 2.0  # one step that another process stalled must not double more than that what is believed
 
+LEAST_CEILING = 32  # rows of a step: so few are never far longer for their number
 GROWTH = 1.25  # of the rows in a step beyond those that were fine before
 OVERSHOOT = 1.4  # times what is allowed: far longer
+MEASURED_FOR = 100  # steps with prompt rows; so one step in a hundred is for measuring
 REMEMBERED_STEPS = 300  # with prompt rows, until a larger step is tried again: too rare to make a 99th percentile
 
 
@@ -46,7 +51,7 @@ class Ceiling:
     def rows(self) -> int | None:
         if not self._proven:
             return None
-        grown = int(max(FIRST_ROWS // 2, GROWTH * self._proven))
+        grown = int(max(LEAST_CEILING, GROWTH * self._proven))
         return min(self._bound, grown) if self._steps_left else grown
 
     def observe(self, rows: int, *, is_far_longer: bool) -> None:
@@ -54,8 +59,12 @@ class Ceiling:
         self._steps_left = max(0, self._steps_left - 1)
         if not is_far_longer:
             self._proven = max(self._proven, rows)
+            if rows > self._bound:  # what it was found by was a stall
+                self._steps_left = 0
         elif rows > self._proven:
-            self._bound, self._steps_left = (self._proven + rows) // 2, REMEMBERED_STEPS
+            is_near = rows - self._proven < LEAST_ROWS
+            self._bound = self._proven if is_near else (self._proven + rows) // 2
+            self._steps_left = REMEMBERED_STEPS
 
 
 class RowTime:
@@ -82,6 +91,7 @@ class PrefillPace:
     def __init__(self, batch_tokens: int) -> None:
         self._batch_tokens = batch_tokens
         self._decode_ns: dict[int, float] = {}  # by the number of generating requests
+        self._steps_since: dict[int, int] = {}  # with prompt rows, since that was measured
         self._beside = RowTime()  # prompt rows beside generating requests
         self._ceiling = Ceiling()
         self._allowed_ns = 0.0  # for the step planned last
@@ -93,6 +103,8 @@ class PrefillPace:
         room = self._batch_tokens - generating
         if not generating:
             return room
+        if self._steps_since.get(generating, MEASURED_FOR) >= MEASURED_FOR:
+            return 0
         wanted = self._affordable(generating, prompting)
         if self._ceiling.rows is not None:
             wanted = min(wanted, self._ceiling.rows - generating)
@@ -100,6 +112,7 @@ class PrefillPace:
 
     def observe(self, *, decode_rows: int, prefill_rows: int, took_ns: int) -> None:
         """One step that was computed to its end."""
+        self._steps_since[decode_rows] = self._steps_since.get(decode_rows, MEASURED_FOR) + 1 if prefill_rows else 0
         if not prefill_rows:
             self._observe_decode(decode_rows, took_ns)
         elif (decode_ns := self.decode_ns(decode_rows)) > 0:
@@ -113,7 +126,9 @@ class PrefillPace:
         if generating in self._decode_ns:
             return self._decode_ns[generating]
         if smaller := [count for count in self._decode_ns if count < generating]:
-            return self._decode_ns[max(smaller)]
+            nearest = max(smaller)
+            known_ns = self._decode_ns[nearest]
+            return known_ns + (generating - nearest) * min(self._beside.ns, known_ns / nearest)
         if self._decode_ns:
             nearest = min(self._decode_ns)
             return self._decode_ns[nearest] * generating / nearest
@@ -122,10 +137,10 @@ class PrefillPace:
     def _affordable(self, generating: int, prompting: int) -> int:
         row_ns = self._beside.ns
         decode_ns = self.decode_ns(generating)
-        if not row_ns or not decode_ns:
-            return FIRST_ROWS
         whole_ns = max(decode_ns, self.decode_ns(generating + prompting))
         self._allowed_ns = STRETCH * whole_ns
+        if not row_ns:
+            return LEAST_ROWS
         return min(self._batch_tokens, int((self._allowed_ns - decode_ns) / row_ns))
 
     def _observe_decode(self, rows: int, took_ns: float) -> None:

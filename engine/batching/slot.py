@@ -7,7 +7,9 @@ Rules:
  2. At least the last prompt token is computed: its logits give the first output token.
  3. The longest prefix wins. If the slot that holds it is idle and would keep at least half of its tokens, the
     request goes there; else to an empty idle slot, or the one unused for longest, and the prefix is copied.
- 4. If a slot is just computing a still longer common prefix (by at least `WORTH_WAITING_TOKENS`), the request
+ 4. What lies in cells is taken before what lies outside (`engine.batching.idle_memory`) and is no longer; what lies
+    outside only where no more than `MOST_MOVED` tokens are moved for each that need not be computed.
+ 5. If a slot is just computing a still longer common prefix (by at least `WORTH_WAITING_TOKENS`), the request
     waits until it is there, instead of computing the same again beside it.
 """
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 TokenIds = NDArray[np.int32]
 
 WORTH_WAITING_TOKENS = 32
+MOST_MOVED = 64  # moving a token was measured to take an 800th of computing it; less where prompts are read faster
 
 
 class SlotState(Enum):
@@ -41,10 +44,23 @@ class Slot:
     """One place in the batch. Its index is its sequence id.
 
     `tokens[:known]` are the prompt and what was generated, `tokens[:cached]` of them are in memory. `counted` of
-    them were in memory before, if only until it was full: to compute them again is nobody's to pay.
+    them were in memory before, if only until it was full: to compute them again is nobody's to pay. `is_outside`:
+    they lie beside the context memory, where nothing is computed; only an idle slot's do.
     """
 
-    __slots__ = ("cached", "counted", "index", "known", "last_used", "leader", "request", "scope", "state", "tokens")
+    __slots__ = (
+        "cached",
+        "counted",
+        "index",
+        "is_outside",
+        "known",
+        "last_used",
+        "leader",
+        "request",
+        "scope",
+        "state",
+        "tokens",
+    )
 
     def __init__(self, index: int, context_tokens: int) -> None:
         self.index = index
@@ -57,6 +73,7 @@ class Slot:
         self.last_used = 0
         self.request: Request | None = None
         self.leader: Leader | None = None
+        self.is_outside = False
 
     @property
     def running(self) -> "Request":
@@ -97,13 +114,14 @@ def common_prefix_tokens(left: TokenIds, right: TokenIds) -> int:
 
 
 def longest_prefix(slots: Iterable[Slot], prompt: TokenIds, scope: str) -> Prefix | None:
-    """The longest beginning of `prompt` in memory under the same scope; the lowest slot among equals."""
+    """The longest beginning of `prompt` in memory under the same scope; the lowest slot among equals in cells."""
     best: Prefix | None = None
-    for slot in slots:
+    for slot in sorted(slots, key=lambda slot: slot.is_outside):
         if slot.scope != scope or not slot.cached:
             continue
         tokens = common_prefix_tokens(slot.tokens[: slot.cached], prompt[:-1])
-        if tokens > (best.tokens if best else 0):
+        is_worth_it = not slot.is_outside or tokens * MOST_MOVED >= slot.cached
+        if tokens > (best.tokens if best else 0) and is_worth_it:
             best = Prefix(slot.index, tokens)
     return best
 

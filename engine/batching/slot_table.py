@@ -1,21 +1,24 @@
 """All slots of one worker and what lies in their memory: the acts behind the decisions of `engine.batching.slot`.
 
 Invariant: the memory of sequence i holds exactly `tokens[:cached]` of slot i, all of it under `scope`, and the
-account of cells says the same.
+account of cells says the same. Where the slot `is_outside`, its cells are empty and its state outside holds that.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.batching.cell_account import CellAccount
+from engine.batching.idle_memory import to_move_out
+from engine.batching.outside_memory import OutsideMemory, StateMemory
 from engine.batching.parking import running, to_begin, to_forget, to_park
 from engine.batching.request import Owner, Request
 from engine.batching.slot import Leader, Placement, Prefix, Slot, SlotState, find_leader, longest_prefix, place
 
 
-class Memory(Protocol):
+class Memory(StateMemory, Protocol):
     """The context memory. `cut` forgets a sequence from `start` on (False: cannot cut there);
     `copy` lets `target` share the first tokens of `source`. Without `reuses_prefixes` neither is partial.
     """
@@ -27,10 +30,13 @@ class Memory(Protocol):
 
 
 class SlotTable:
-    """The slots, and every change of who runs in them and what they remember. `cells` is what the memory holds."""
+    """The slots, and every change of who runs in them and what they remember. `cells` is what the memory holds,
+    `idle_bytes` how much of idle prefixes may lie outside of it.
+    """
 
-    def __init__(self, memory: Memory, *, slots: int, context_tokens: int, cells: int = 0) -> None:
+    def __init__(self, memory: Memory, *, slots: int, context_tokens: int, cells: int = 0, idle_bytes: int = 0) -> None:
         self._memory = memory
+        self._outside = OutsideMemory(memory, idle_bytes if memory.reuses_prefixes else 0)
         self._cells = CellAccount(cells or slots * context_tokens)
         self._slots = [Slot(index, context_tokens) for index in range(slots)]
         self._serial = 0
@@ -145,7 +151,22 @@ class SlotTable:
         unused = to_forget(self._slots)
         if unused is not None:
             self.forget(unused)
+            self.move_idle_out()
         return unused is not None
+
+    def move_idle_out(self) -> None:
+        """Let idle prefixes leave the cells, see `engine.batching.idle_memory`."""
+        if not self._outside.is_used:
+            return
+        for slot in to_move_out(self._slots, self._cells):
+            if not self._outside.put(slot.index):
+                return
+            self._empty(slot)
+            slot.is_outside = True
+
+    def keep_inside(self) -> None:
+        """Let no prefix leave its cells from now on. To be called before any did."""
+        self._outside.keep_none()
 
     def to_park(self) -> Slot | None:
         """The running slot that gives way; None when no more than one runs."""
@@ -166,17 +187,30 @@ class SlotTable:
 
     def _take_prefix(self, slot: Slot) -> int:
         """Start from the longest prefix in memory; returns the tokens that were never in this slot's before."""
-        prefix = longest_prefix(self._slots, slot.tokens[: slot.known], slot.scope)
-        if prefix is not None and prefix.tokens > slot.cached:
-            self._remember(slot, prefix, slot.scope)
+        if not self._start_from(slot, self._slots):
+            self._start_from(slot, [each for each in self._slots if not each.is_outside])
         saved = max(0, slot.cached - slot.counted)
         slot.counted += saved
         slot.running.cached_tokens += saved
         return saved
 
+    def _start_from(self, slot: Slot, sources: Sequence[Slot]) -> bool:
+        """Take over the longest prefix of these; False when it lies outside and does not come back."""
+        prefix = longest_prefix(sources, slot.tokens[: slot.known], slot.scope)
+        if prefix is None or prefix.tokens <= slot.cached:
+            return True
+        if self._slots[prefix.source].is_outside:
+            return self._recall(prefix, slot)
+        self._remember(slot, prefix, slot.scope)
+        return True
+
     def _remember(self, slot: Slot, prefix: Prefix | None, scope: str) -> None:
         """Make `prefix`, and nothing else, the slot's memory."""
         slot.scope = scope
+        if prefix is not None and slot.is_outside:
+            if not self._recall(prefix, slot):
+                self._clear(slot)
+            return
         if prefix is not None and prefix.source == slot.index and self._memory.cut(slot.index, prefix.tokens):
             self._cells.cut(slot.index, prefix.tokens)
             slot.cached = prefix.tokens
@@ -187,6 +221,32 @@ class SlotTable:
             self._cells.copy(prefix.source, slot.index, prefix.tokens)
             slot.cached = prefix.tokens
 
+    def _recall(self, prefix: Prefix, target: Slot) -> bool:
+        """Make `prefix`, which lies outside, all that `target` has in its cells. False: it does not come back, and
+        where llama.cpp itself refused it, it is forgotten, and `target` empty.
+        """
+        source = self._slots[prefix.source]
+        if not self._make_room(source.cached, source, target):
+            return False
+        self._empty(target)
+        if self._outside.load(source.index, target.index) and self._memory.cut(target.index, prefix.tokens):
+            self._cells.grow(target.index, prefix.tokens)
+            if source is target:
+                self._outside.drop(target.index)
+                target.is_outside = False
+            target.cached = prefix.tokens
+            return True
+        self.forget(source)
+        self._clear(target)
+        return False
+
+    def _make_room(self, tokens: int, source: Slot, target: Slot) -> bool:
+        """Forget other idle prefixes until there are so many free cells; False when there never are."""
+        others = [slot for slot in self._slots if slot.state is SlotState.IDLE and slot not in (source, target)]
+        while self._cells.free < tokens and (unused := to_forget(others)) is not None:
+            self.forget(unused)
+        return self._cells.free >= tokens
+
     def _lose(self, slot: Slot) -> None:
         """Free the memory of a running slot. Its last output token, not in memory yet, is no prompt to be counted."""
         if slot.state is SlotState.DECODE:
@@ -194,9 +254,14 @@ class SlotTable:
         self._clear(slot)
 
     def _clear(self, slot: Slot) -> None:
+        self._empty(slot)
+        self._outside.drop(slot.index)
+        slot.cached, slot.is_outside = 0, False
+
+    def _empty(self, slot: Slot) -> None:
+        """Free the cells of a slot."""
         self._memory.cut(slot.index, 0)
         self._cells.cut(slot.index, 0)
-        slot.cached = 0
 
     def _touch(self, slot: Slot) -> None:
         self._serial += 1

@@ -35,7 +35,7 @@ from engine.frames import (
 # The second wall leaves room for these and no more; gateways are one or a few, each with one connection (and one more
 # while it is replaced).
 MAX_CONNECTIONS = 16
-POLL_INTERVAL_NS = 2_000_000  # in a prefill: a cancel is seen within 2 ms; a poll takes some 10 microseconds
+POLL_INTERVAL_NS = 1_000_000  # in a prefill: at the first node's end 1 ms later; a poll takes some 10 microseconds
 FAREWELL_NS = 5_000_000_000  # for a gateway to say farewell and read its last: one that is stopped keeps no worker
 LEAVING_POLL_MS = 100
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL

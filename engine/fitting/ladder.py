@@ -72,7 +72,8 @@ def check_overrides(model: ModelSize, machine: Machine, overrides: Overrides) ->
     """Raises OverrideRefused for the first statement that this model or machine cannot carry out."""
     for setting, value, low, high, reason in _bounds(model, machine, overrides):
         if value is not None and not low <= value <= high:
-            raise OverrideRefused(f"{setting} is {value}, and must be {low} to {high}: {reason}")
+            allowed = f"{low} to {high}" if low < high else str(low)
+            raise OverrideRefused(f"{setting} is {value}, and must be {allowed}: {reason}")
     flash = flash_possible(model, machine, overrides)
     if overrides.flash_attention and not flash:
         raise OverrideRefused("flash_attention is on, but this model or a GPU has none: take it off")

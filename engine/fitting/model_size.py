@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from engine.store.gguf_header import GgufHeader, LongArray, Tensor
 from engine.store.gguf_types import TENSOR_TYPES
+from engine.weight_loading import repacked_bytes
 
 KvType = Literal["f16", "q8_0", "q4_0"]
 
@@ -55,6 +56,7 @@ class ModelSize(Struct, frozen=True, kw_only=True):
     """What a model needs, whatever the slots: see the rules at the head. `context_length` 0: not stated.
 
     `layer_numbers` is how many numbers one token has in a layer's activations. `quantises_kv`: heads are whole blocks.
+    `repacked_bytes` of the weights are held twice where the file is mapped, see `engine.weight_loading`.
     """
 
     layers: tuple[LayerSize, ...]
@@ -68,6 +70,7 @@ class ModelSize(Struct, frozen=True, kw_only=True):
     context_length: int
     quantises_kv: bool
     allows_flash: bool
+    repacked_bytes: int = 0
 
     @property
     def has_experts(self) -> bool:
@@ -163,6 +166,7 @@ def model_size_of(header: GgufHeader) -> ModelSize:
         context_length=_number(header, "context_length"),
         quantises_kv=all(length % QUANTISED_BLOCK == 0 for length in head_numbers),
         allows_flash=header.architecture not in _NO_FLASH,
+        repacked_bytes=sum(repacked_bytes(tensor) for tensor in header.tensors),
     )
 
 

@@ -62,7 +62,7 @@ class Listener(Protocol):
 class Channel:
     """See the head of the module. `answers` is the union of frames the other side may send.
 
-    Without `steps` a worker is asked to send none.
+    Without `steps` a worker is asked to send none. No frame of the other side may have more than `most_bytes`.
     """
 
     def __init__(
@@ -73,13 +73,14 @@ class Channel:
         jitter: Callable[[], float] = random.random,
         *,
         steps: bool = True,
+        most_bytes: int = MAX_FRAME_BYTES,
     ) -> None:
         self._path = path
         self._answers = answers
         self._listener = listener
         self._jitter = jitter
         self._hello = Hello(version=PROTOCOL_VERSION, steps=steps)
-        self._most_bytes = MAX_FRAME_BYTES if steps else MOST_BYTES_WITHOUT_STEPS
+        self._most_bytes = most_bytes if steps else MOST_BYTES_WITHOUT_STEPS
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 

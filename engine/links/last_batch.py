@@ -3,8 +3,8 @@
 Rules
  (1) What runs counts, and what was left since the worker last showed by a step that it goes on: who kills a worker and
      leaves at once would go unseen otherwise.
- (2) A request was alone there when it is the only one of this gateway's, and the worker never told of a second busy
-     slot while it ran: other gateways may use the same worker.
+ (2) The batch was alone there when the worker never told of more busy slots than it has requests while they ran:
+     other gateways may use the same worker.
 """
 
 from collections.abc import Iterable
@@ -36,8 +36,8 @@ class LastBatch:
         self._left, self._left_before = [], self._left if busy_slots else []
 
     def died(self, running: Iterable[Prepared]) -> tuple[tuple[Prepared, ...], bool]:
-        """What may have run, and whether it was one request and nobody's beside it."""
+        """What may have run, and whether nobody else's ran beside it."""
         batch = (*running, *self._left, *self._left_before)
-        alone = len(batch) == 1 and self._most_busy <= 1
+        alone = bool(batch) and self._most_busy <= len(batch)
         self._left, self._left_before, self._busy_slots = [], [], 0
         return batch, alone

@@ -24,6 +24,8 @@ class LoaderLink:
         self._channel = Channel(path, LoaderAnswer, self)
         self._on_news = on_news
         self._wanted: frozenset[Group] = frozenset()
+        self._away: frozenset[str] = frozenset()
+        self._longest_answer_s = 0.0
         self._saying: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -44,6 +46,18 @@ class LoaderLink:
             self._wanted = groups
             self._say()
 
+    def away(self, workers: frozenset[str]) -> None:
+        """The workers that have told this gateway that they leave, and are still connected."""
+        if workers != self._away:
+            self._away = workers
+            self._say()
+
+    def answers_take(self, longest_s: float) -> None:
+        """How long an answer of this gateway's callers may take."""
+        if longest_s != self._longest_answer_s:
+            self._longest_answer_s = longest_s
+            self._say()
+
     def keep(self, model: str, seconds: float) -> None:
         """A caller's hint; lost while there is no connection, since it is no more than that."""
         self._send(KeepAlive(model=model, seconds=seconds))
@@ -51,8 +65,8 @@ class LoaderLink:
     # ---- the channel's reports
 
     def greeted(self, _hello: object) -> None:
-        """The loader is there: it has to hear at once what is waited for."""
-        if self._wanted:
+        """The loader is there: it has to hear at once what is waited for, and how long answers may take."""
+        if self._wanted or self._away or self._longest_answer_s:
             self._say()
 
     def received(self, frame: object) -> None:
@@ -68,7 +82,8 @@ class LoaderLink:
     # ---- inside
 
     def _say(self) -> None:
-        self._send(Wanted(groups=tuple(sorted(self._wanted))))
+        groups, away = tuple(sorted(self._wanted)), tuple(sorted(self._away))
+        self._send(Wanted(groups=groups, away=away, longest_answer_s=self._longest_answer_s))
 
     def _send(self, frame: Frame) -> None:
         with contextlib.suppress(ChannelClosed):
@@ -77,5 +92,5 @@ class LoaderLink:
     async def _say_again(self) -> None:
         while True:
             await asyncio.sleep(SAY_EVERY_S)
-            if self._wanted:
+            if self._wanted or self._away:
                 self._say()

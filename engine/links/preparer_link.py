@@ -17,9 +17,16 @@ from policies.call import Call, ModelDescription
 DEADLINE_SHARE = 1.5  # of the preparer's own limit, so that its clear answer comes before this blunt one
 
 PATIENCE_SHARE = 3.0  # of the same limit, for the wait in line: three hard questions of others
+ASKED_AGAIN_AFTER_S = 0.25
+"""A question that ends the preparer does so at once, or at its time limit. One that was lost in between lay before a
+preparer that stood still and was replaced: it is asked once more, which no such question would gain by."""
 RETURN_GRACE_S = 10.0  # a preparer that starts, or starts again, reads its vocabulary in one or two seconds
 
 Answer = frames.Ready | frames.Failed | frames.Description
+
+
+class _Lost(Exception):
+    """The preparer went away before it answered; why, for log and audit."""
 
 
 class PreparerLink:
@@ -33,6 +40,7 @@ class PreparerLink:
         self._turns = Turns()
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._ids = itertools.count(1)
+        self._asked_s = 0.0  # when the question was put whose turn it is
 
     def open(self) -> None:
         """Begin to connect."""
@@ -82,7 +90,7 @@ class PreparerLink:
         self._greeted.clear()
         for asked in self._asked.values():
             if not asked.done():
-                asked.set_exception(ModelNotReady(f"preparer_{reason}"))
+                asked.set_exception(_Lost(f"preparer_{reason}"))
 
     # ---- inside
 
@@ -104,12 +112,26 @@ class PreparerLink:
         return answer
 
     async def _put(self, frame_for: Callable[[int], frames.Frame]) -> Answer:
+        clock = asyncio.get_running_loop().time
+        try:
+            try:
+                return await self._put_once(frame_for)
+            except _Lost:
+                if not ASKED_AGAIN_AFTER_S <= clock() - self._asked_s < self.plan.timeout_s:
+                    raise
+            return await self._put_once(frame_for)
+        except _Lost as lost:
+            raise ModelNotReady(str(lost)) from None
+
+    async def _put_once(self, frame_for: Callable[[int], frames.Frame]) -> Answer:
+        await self._wait_for_preparer()  # it may have gone while this question stood in line
         frame_id = next(self._ids)
         try:
             self._channel.send(frame_for(frame_id))
         except ChannelClosed as fault:
             raise ModelNotReady(f"preparer_{fault.reason}") from None
-        self._asked[frame_id] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._asked[frame_id], self._asked_s = loop.create_future(), loop.time()
         try:
             return await asyncio.wait_for(self._asked[frame_id], DEADLINE_SHARE * self.plan.timeout_s)
         except TimeoutError:

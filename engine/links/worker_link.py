@@ -15,13 +15,14 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from engine import frames
 from engine.answers.answer_events import AnswerEvents
 from engine.errors import EngineError, ReaderTooSlow, SlotTaken, WorkerDied
 from engine.frames import Cancel, Ended, FrameError, WorkerHello
 from engine.interface import Observer, Prepared, Standby, TargetState
+from engine.links.answer_bytes import MOST_OUTPUT_CHARACTERS, most_answer_bytes
 from engine.links.call_frames import last_events, start_frame, step_report
 from engine.links.channel import Channel, ChannelClosed
 from engine.links.last_batch import LastBatch
@@ -31,7 +32,6 @@ from policies.call import CallKind, Event, Final
 
 UNREAD_EVENTS = 2048  # about half a minute of a fast stream; a client that is slower is stopped by its write deadline
 UNREAD_CHARACTERS = 4 * 1024 * 1024  # a worker that was taken over shall not fill the gateway with few long pieces
-MOST_OUTPUT_CHARACTERS = 8 * 1024  # a token, and a stop string's length that was held back before it
 
 STANDBY: dict[State, Standby] = {
     "unloaded": "absent",
@@ -104,13 +104,16 @@ class EventStream(AsyncIterator[Event]):
 
 
 class WorkerLink:
-    """See the head of the module. `target` is how the queue knows this worker."""
+    """See the head of the module. `target` is how the queue knows this worker. `on_leaving` is called when what
+    `stays` says may have changed.
+    """
 
-    def __init__(self, plan: ProcessPlan, observer: Observer) -> None:
+    def __init__(self, plan: ProcessPlan, observer: Observer, on_leaving: Callable[[], object] = lambda: None) -> None:
         self.plan = plan
         self.target = f"pool:{plan.name}"
         self._observer = observer
-        self._channel = Channel(plan.socket, frames.WorkerAnswer, self)
+        self._on_leaving = on_leaving
+        self._channel = Channel(plan.socket, frames.WorkerAnswer, self, most_bytes=most_answer_bytes(plan))
         self._streams: dict[int, EventStream] = {}
         self._ids = itertools.count(1)
         self._counters: asyncio.Future[frames.Counters] | None = None
@@ -157,6 +160,11 @@ class WorkerLink:
         finally:
             self._leave(frame_id)
 
+    @property
+    def stays(self) -> bool:
+        """Whether the worker has said that it leaves and is still there."""
+        return self._is_away and self._channel.connected
+
     async def counters(self) -> frames.Counters:
         """The worker's totals. Raises WorkerDied; waits for the step that is running."""
         # Answers carry no id, so all who ask while one is under way share it.
@@ -176,6 +184,7 @@ class WorkerLink:
         planned = [name for name, _ in self.plan.adapters]
         self._adapters = tuple(name for name in hello.adapters if name in planned)
         self._is_away = False
+        self._on_leaving()
         self._announce(hello.slots, ready=True, slot_tokens=hello.slot_context_tokens, threads=hello.threads)
 
     def received(self, frame: object) -> None:
@@ -201,6 +210,7 @@ class WorkerLink:
             self._counters.set_exception(WorkerDied(reason))
             self._counters.exception()  # heard, also when nobody waits for it any more
         self._announce(self.plan.slots, ready=False)
+        self._on_leaving()
 
     # ---- inside
 
@@ -215,6 +225,7 @@ class WorkerLink:
             return  # said again
         self._is_away = True
         self._announce(self.plan.slots, ready=False)
+        self._on_leaving()
         with contextlib.suppress(WorkerDied):  # it may be gone by now
             self._send(frames.Farewell())
 

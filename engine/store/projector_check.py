@@ -7,7 +7,8 @@ its keys, takes missing weights for null and trusts shapes (CVE-2025-15514, a nu
  (2) it says that it is a projector with a vision encoder, of a family in `FAMILIES`; one that cuts a picture into
      tiles is refused, since then the number of rows follows from the picture, and a request is priced before
  (3) its keys have the types that mtmd asserts, and plausible values; patches fill the image in whole
- (4) the weights that its family's graph reads are there, with the shapes that follow from the keys
+ (4) the weights that its family's graph reads are there, with the shapes that follow from the keys; those that it reads
+     where they are there have theirs too, and there are no others of the encoder, which mtmd may read for some family
  (5) its rows are as wide as the base model's
 
 Families with rotated two-dimensional positions (Qwen2-VL and its kin) are not served: a slot counts one position
@@ -155,6 +156,37 @@ def _check_tensors(header: GgufHeader, facts: Projector) -> None:
     for name in ("mm.1.weight", "mm.3.weight", "mm.4.weight"):
         if name in shapes:
             raise GgufFault(f"the projector has a tensor {name}: its kind of projection is not served")
+    _check_other_tensors(header, shapes, {name for name, _ in _needed(header, facts)})
+
+
+def _check_other_tensors(header: GgufHeader, shapes: dict[str, tuple[int, ...]], needed: set[str]) -> None:
+    """The weights beside the `needed` ones, rule (4)."""
+    optional, layers = dict(_optional(header, shapes)), _vision(header, "block_count")
+    for name, shape in shapes.items():
+        if name in needed or not name.startswith(("v.", "mm.")) or _layer(name) >= layers:
+            continue  # the last: of layers that the keys leave out, which nobody reads
+        if name not in optional:
+            raise GgufFault(f"the projector has a tensor {name}, which is not of its family")
+        if shape != optional[name]:
+            raise GgufFault(f"the projector's {name} has another shape than its keys demand")
+
+
+def _optional(header: GgufHeader, shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Each tensor that both families' graph reads where the file has it, and its shape."""
+    width = _vision(header, "embedding_length")
+    yield from ((name, (width,)) for name in ("v.class_embd", "v.patch_embd.bias"))
+    yield from ((f"v.{name}.{part}", (width,)) for name in ("pre_ln", "post_ln") for part in ("weight", "bias"))
+    for layer in range(_vision(header, "block_count")):
+        yield from ((f"v.blk.{layer}.{name}.bias", (width,)) for name in (*_LAYER_SQUARES, *_LAYER_NORMS))
+        for name in ("ffn_up", "ffn_down"):
+            yield f"v.blk.{layer}.{name}.bias", shapes[f"v.blk.{layer}.{name}.weight"][1:]
+
+
+def _layer(name: str) -> int:
+    """The layer that a tensor belongs to, -1 for none."""
+    first, _, rest = name.removeprefix("v.").partition(".")
+    number = rest.partition(".")[0]
+    return int(number) if first == "blk" and number.isdecimal() and number.isascii() else -1
 
 
 def _needed(header: GgufHeader, facts: Projector) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -1,5 +1,6 @@
 """The queue in lines for a terminal of 80 to 100 columns: who waits for what, who has how much, how fast it goes."""
 
+import re
 from collections.abc import Iterable
 
 from gateway.cli.output import table
@@ -9,7 +10,7 @@ MAX_ROWS = 20
 """Of a table; the rest is in --json."""
 NAME_CELLS = 14
 MODEL_CELLS = 20
-TARGET_CELLS = 28
+TARGET_CELLS = 16
 NOTHING = "-"
 TEAM_LEGEND = (
     "share: of about ten minutes' slot time, due: by weight; ahead: slot time over the least served;",
@@ -34,7 +35,7 @@ TEAM_HEAD = (
     "cover",
 )
 POOL_HEAD = ("model", "kind", "wait", "run", "asks", "holds", "prompt", "output", "promise")
-TARGET_HEAD = ("target", "state", "run", "busy", "load", "decode, by requests at once")
+TARGET_HEAD = ("target", "model", "state", "run", "busy", "load", "decode, by requests at once")
 
 
 def queue_lines(view: QueueView) -> list[str]:
@@ -47,7 +48,7 @@ def queue_lines(view: QueueView) -> list[str]:
         pools = sorted(view.pools, key=lambda each: (-each.waiting, -each.running, each.model, each.kind))
         lines += ["", *_rows(POOL_HEAD, [_pool(each) for each in pools]), *POOL_LEGEND]
     if view.targets:
-        targets = sorted(view.targets, key=lambda each: (each.ready, each.id))  # those that are away first
+        targets = sorted(view.targets, key=lambda each: (each.ready, _natural(each.id)))  # those that are away first
         lines += ["", *_rows(TARGET_HEAD, [_target(each) for each in targets])]
     return lines
 
@@ -135,12 +136,18 @@ def _pool(pool: PoolView) -> tuple[str, ...]:
 def _target(target: TargetView) -> tuple[str, ...]:
     return (
         _cut(target.id, TARGET_CELLS),
+        _cut(", ".join(target.models), MODEL_CELLS) or NOTHING,
         "ready" if target.ready else "AWAY",
         f"{target.running}/{target.slots}",
         f"{target.utilisation:.0%}",
         short_time(target.load_s) if target.load_s else NOTHING,
         _paces(target.decode_s) or NOTHING,
     )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """An order in which worker-2 comes before worker-10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def _tokens(count: float, seconds: float) -> str:

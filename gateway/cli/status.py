@@ -105,6 +105,13 @@ def _processes(processes: list[dict[str, Any]], suspects: dict[str, int]) -> lis
     return lines
 
 
+def _callers(callers: dict[str, int]) -> list[str]:
+    """Keys of which one request after another was there when a worker died; no line where there is none."""
+    if not any(callers.values()):
+        return []
+    return [f"suspect: {callers['alone']} callers run alone, {callers['refused']} are refused for a while"]
+
+
 def _residences(residences: list[dict[str, Any]]) -> list[str]:
     """Workers that are not loaded, or go by themselves: no line where all are loaded for good."""
     lines = []
@@ -131,6 +138,7 @@ def _text(found: dict[str, Any]) -> str:
         head.append(f"LEFT OUT: {', '.join(left_out)}: adapters that their worker cannot load; the log says why")
     head += _residences(found.get("residences", []))
     head += _processes(found.get("processes", []), found.get("suspects", {}))
+    head += _callers(found.get("suspect_callers", {}))
     if locked := found.get("lockdowns"):
         head.append(f"LOCKED DOWN: {', '.join('everybody' if team == '*' else team for team in locked)}")
     queue = convert(found["queue"], QueueView)

@@ -13,6 +13,7 @@ from policies.errors import (
     AddressNotAllowed,
     AuditUnavailable,
     BeyondLimit,
+    CallerKillsWorkers,
     ConflictingCredentials,
     CredentialInUrl,
     HostNotAllowed,
@@ -35,7 +36,7 @@ Headers = tuple[tuple[str, str], ...]
 REALM = 'Bearer realm="corral"'
 HOPELESS = (
     NotAuthenticated, Revoked, ConflictingCredentials, CredentialInUrl, NotAuthorized, LockedDown, AddressNotAllowed,
-    HostNotAllowed, OriginNotAllowed, QuotaExceeded, BeyondLimit,
+    HostNotAllowed, OriginNotAllowed, QuotaExceeded, BeyondLimit, CallerKillsWorkers,
 )  # fmt: skip
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 MAX_RETRY_AFTER_S = 366 * 86400.0
@@ -89,7 +90,7 @@ def _retry_after(error: Refused | EngineError | None) -> Headers:
     match error:
         case Overloaded(retry_after_s=None) | NoCapacity(retry_after_s=None):
             return ()
-        case RateLimited() | QuotaExceeded() | Overloaded() | NoCapacity():
+        case RateLimited() | QuotaExceeded() | Overloaded() | NoCapacity() | CallerKillsWorkers():
             wait_s = min(max(error.retry_after_s or 0.0, LEAST_RETRY_AFTER_S), MAX_RETRY_AFTER_S)
         case WorkerDied() | UpstreamFailed() | ModelNotReady() | SlotTaken() | PolicyUnavailable() | AuditUnavailable():
             wait_s = RESTART_S

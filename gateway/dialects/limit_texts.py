@@ -3,7 +3,7 @@
 import math
 
 from gateway.dialects.quoting import quoted
-from policies.errors import BeyondLimit, Overloaded, QuotaExceeded, RateLimited
+from policies.errors import BeyondLimit, CallerKillsWorkers, Overloaded, QuotaExceeded, RateLimited
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 KILLS_WORKER = "this request ended the process of its model each time it ran, and is refused for up to an hour"
@@ -23,6 +23,12 @@ def beyond_text(error: BeyondLimit) -> str:
     """What no wait can help."""
     too_large = f"the request is larger than the limit allows at all: {quoted(error.limit)}"
     return f"{too_large}; shorten the prompt or the answer asked for"
+
+
+def kills_workers_text(error: CallerKillsWorkers) -> str:
+    """A caller of whose requests one after another ended the process of a model."""
+    told = "several requests of this key ended the process of their model, so none of its requests is run for a while"
+    return f"{told}; try again in {wait_text(error.retry_after_s)}"
 
 
 def overload_text(error: Overloaded) -> str:

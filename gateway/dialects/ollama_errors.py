@@ -13,7 +13,7 @@ from engine import errors as engine
 from engine.errors import EngineError
 from gateway.dialects.contract import Answer
 from gateway.dialects.error_headers import headers_of
-from gateway.dialects.limit_texts import KILLS_WORKER, beyond_text, limit_text, quota_text
+from gateway.dialects.limit_texts import KILLS_WORKER, beyond_text, kills_workers_text, limit_text, quota_text
 from gateway.dialects.quoting import quoted
 from gateway.dialects.wire import json_answer
 from policies import errors as refused
@@ -56,6 +56,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.Overloaded: Row(503, BUSY),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again"),
     refused.RequestKillsWorker: Row(422, KILLS_WORKER),
+    refused.CallerKillsWorkers: Row(429, kills_workers_text),
     refused.PolicyUnavailable: Row(503, "service unavailable, please try again"),
     refused.AuditUnavailable: Row(503, "service unavailable, please try again"),
     refused.Revoked: Row(401, "unauthorized"),

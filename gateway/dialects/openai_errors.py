@@ -13,7 +13,14 @@ from engine import errors as engine
 from engine.errors import EngineError
 from gateway.dialects.contract import Answer
 from gateway.dialects.error_headers import headers_of
-from gateway.dialects.limit_texts import KILLS_WORKER, beyond_text, limit_text, overload_text, quota_text
+from gateway.dialects.limit_texts import (
+    KILLS_WORKER,
+    beyond_text,
+    kills_workers_text,
+    limit_text,
+    overload_text,
+    quota_text,
+)
 from gateway.dialects.quoting import quoted
 from gateway.dialects.reason_codes import reason_code
 from gateway.dialects.wire import json_answer
@@ -66,6 +73,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.Overloaded: Row(429, overload_text, LIMIT, "overloaded"),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "no_capacity"),
     refused.RequestKillsWorker: Row(422, KILLS_WORKER, INVALID, "request_kills_worker"),
+    refused.CallerKillsWorkers: Row(429, kills_workers_text, LIMIT, "caller_kills_workers"),
     refused.PolicyUnavailable: Row(503, "service unavailable, please try again", SERVER),
     refused.AuditUnavailable: Row(503, "service unavailable, please try again", SERVER),
     refused.Revoked: Row(401, KEY_TEXT, INVALID, "invalid_api_key"),

@@ -7,6 +7,7 @@ from engine.errors import ContextTooLong, EngineError
 from policies.errors import (
     BeyondLimit,
     BodyTooLarge,
+    CallerKillsWorkers,
     NoCapacity,
     Overloaded,
     QuotaExceeded,
@@ -24,6 +25,7 @@ CODES: tuple[tuple[type[Refused | EngineError], str], ...] = (
     (BodyTooLarge, "too_large"),
     (ContextTooLong, "too_large"),
     (RequestKillsWorker, "request_kills_worker"),
+    (CallerKillsWorkers, "caller_kills_workers"),
 )
 """Error -> its code; an overload's is its own."""
 

@@ -87,6 +87,8 @@ def _worker_arguments(process: ProcessPlan) -> dict[str, object]:
         "kv-cells": process.kv_cells,
         "gpu-layers": process.gpu_layers,
         "cpu-expert-layers": process.cpu_expert_layers,
+        "weights": "mapped" if process.mapped_weights else "read",
+        "idle-bytes": process.idle_bytes,
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 from msgspec import structs
 
-from engine.death import LEFT_FOR_ANOTHER, Death, death_of, not_started
+from engine.death import CANNOT_LOAD, LEFT_FOR_ANOTHER, Death, death_of, not_started
 from engine.process_states import Act, Event, State, after
 from engine.progress import Progress, after_look, is_stuck
 from engine.restarts import (
@@ -61,6 +61,7 @@ class EngineKeeper:
         self._history = RestartHistory()
         self._delay_s = 0.0
         self._stuck_s: float | None = None
+        self._stayed = False
         self._note = ProcessNote(process=command.name)
 
     @property
@@ -109,7 +110,7 @@ class EngineKeeper:
         """One life of the process, to its end."""
         clock = asyncio.get_running_loop().time
         started_s, kills = clock(), memory_kills()
-        self._stuck_s = None
+        self._stuck_s, self._stayed = None, False
         returncode: int | None = None
         fault = self._launch()
         if fault is None and self._child is not None:
@@ -119,7 +120,9 @@ class EngineKeeper:
         else:
             killed = None if kills is None else (memory_kills() or 0) - kills
             said = self._child.last_line if self._child is not None else ""
-            death = death_of(returncode, memory_kills=killed, stuck_s=self._stuck_s, last_line=said)
+            death = death_of(
+                returncode, memory_kills=killed, stuck_s=self._stuck_s, last_line=said, stayed=self._stayed
+            )
         if self._upkeep.was_to_leave() or self.state == "ending":
             log.info("engine_process_left", process=self._command.name, why="told to leave", cause=death.cause)
             return "left"
@@ -127,6 +130,8 @@ class EngineKeeper:
             log.info("engine_process_left", process=self._command.name, why="other tenants' turn", cause=death.cause)
             self._delay_s = pause_after_leaving_s(clock() - started_s, self._oversight.rules)
             return "died" if self._delay_s else "left"
+        if returncode == CANNOT_LOAD:  # no restart will help: somebody has to look at the file
+            log.error("model_cannot_be_loaded", process=self._command.name, cause=death.cause)
         return self._after_death(death, started_s, clock(), at_its_limit=ended_at_its_limit(returncode or 0))
 
     def _launch(self) -> str | None:
@@ -168,7 +173,7 @@ class EngineKeeper:
             known = after_look(known, oversight.look(child.pid, now_s - last_s, serves=self.state == "serving"))
             last_s = now_s
         if self._happens("no_progress") == "kill":
-            self._stuck_s = known.silent_s
+            self._stuck_s, self._stayed = known.silent_s, self._upkeep.is_overdue()
             log.error("engine_process_stuck", process=child.name, pid=child.pid, silent_s=round(known.silent_s, 1))
             child.send(signal.SIGKILL)  # one that is stopped, or hangs in native code, hears no other
 

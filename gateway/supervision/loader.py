@@ -8,13 +8,14 @@ told to every gateway.
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
 from engine.plan import Plan
 from engine.residency import COMING, Drain, Effect, Group, Residence, Residency, WorkerNeeds
 from gateway.supervision.loader_desk import LoaderDesk
+from gateway.supervision.process_line import ProcessLine
 from gateway.supervision.worker_watch import WorkerWatch
 
 log = structlog.get_logger("corral.supervisor")
@@ -63,6 +64,7 @@ class Loader:
         keep_alive_s: float | None,
         patience_s: float,
         now_s: Callable[[], float] = time.monotonic,
+        lines: Mapping[str, ProcessLine] | None = None,
     ) -> None:
         workers = [process for process in plan.processes if process.role != "preparer"]
         self._residency = Residency(
@@ -75,7 +77,8 @@ class Loader:
             patience_s=patience_s,
         )
         self._groups = {(each.model, each.role) for each in workers}
-        self._watches = {each.name: WorkerWatch(each.name, each.socket, self) for each in workers}
+        lines = lines or {each.name: ProcessLine(each) for each in workers}
+        self._watches = {each.name: WorkerWatch(each.name, lines[each.name], self) for each in workers}
         self._upkeep = {each.name: WorkerUpkeep(each.name, self) for each in workers}
         self._desk = LoaderDesk(listening, self)
         self._now_s = now_s
@@ -103,8 +106,13 @@ class Loader:
 
     # ---- what gateways say
 
-    def wanted(self, source: int, groups: tuple[Group, ...]) -> None:
-        """All that the requests of that gateway wait for."""
+    def wanted(
+        self, source: int, groups: tuple[Group, ...], away: tuple[str, ...] = (), longest_answer_s: float = 0.0
+    ) -> None:
+        """All that the requests of that gateway wait for, the workers that told it that they leave, and how long an
+        answer of its callers may take (0: it has not said).
+        """
+        self._residency.said_away(source, away, longest_answer_s, self._now_s())
         known = [group for group in groups if group in self._groups]
         if known:
             self._waited_for_s = self._now_s()

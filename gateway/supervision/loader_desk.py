@@ -37,7 +37,9 @@ _UCRED = struct.Struct("iII")
 class Clerk(Protocol):
     """Who answers: the loader."""
 
-    def wanted(self, source: int, groups: tuple[Group, ...]) -> None: ...
+    def wanted(
+        self, source: int, groups: tuple[Group, ...], away: tuple[str, ...] = (), longest_answer_s: float = 0.0
+    ) -> None: ...
     def kept(self, model: str, seconds: float) -> None: ...
     def residences(self) -> tuple[Residence, ...]: ...
 
@@ -104,7 +106,7 @@ class LoaderDesk:
                 _send(writer, encode(LoaderHello(version=PROTOCOL_VERSION)))
                 _send(writer, encode(Residences(workers=self._clerk.residences())))
             case Wanted() if is_greeted:
-                self._clerk.wanted(source, frame.groups)
+                self._clerk.wanted(source, frame.groups, frame.away, frame.longest_answer_s)
             case KeepAlive() if is_greeted:
                 self._clerk.kept(frame.model, frame.seconds)
             case _:

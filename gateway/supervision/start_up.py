@@ -25,8 +25,9 @@ from gateway.supervision.gateway_group import GatewayGroup
 from gateway.supervision.gateway_keeper import GatewayKeeper
 from gateway.supervision.listening import listen_tcp, listen_unix
 from gateway.supervision.loader import Loader
-from gateway.supervision.oversight import Oversight
+from gateway.supervision.oversight import STOPPED_PREPARER_S, Oversight
 from gateway.supervision.process_ledger import ProcessLedger
+from gateway.supervision.process_line import ProcessLine
 from gateway.supervision.replacement import may_replace
 from gateway.supervision.site import Site
 from gateway.supervision.stored_models import served_models
@@ -81,13 +82,19 @@ async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Call
     loader_socket = listen_unix(site.home.run / LOADER_SOCKET)
     rules = site.config.engine
     ledger = ProcessLedger(site.home.run / PROCESSES_FILE)
-    loader = Loader(plan, loader_socket, keep_alive_s=rules.keep_alive_s, patience_s=rules.swap_patience_s)
+    lines = {process.name: ProcessLine(process) for process in plan.processes}
+    loader = Loader(plan, loader_socket, keep_alive_s=rules.keep_alive_s, patience_s=rules.swap_patience_s, lines=lines)
     engines = [
         EngineKeeper(
             engine_command(process, bound.fileno()),
             Path(process.model_file),
             upkeep=None if process.role == "preparer" else loader.upkeep(process.name),
-            oversight=Oversight(process, stuck_after_s=rules.stuck_after_s, ledger=ledger),
+            oversight=Oversight(
+                process,
+                stuck_after_s=STOPPED_PREPARER_S if process.role == "preparer" else rules.stuck_after_s,
+                ledger=ledger,
+                line=lines[process.name],
+            ),
         )
         for process, bound in zip(plan.processes, sockets, strict=True)
     ]

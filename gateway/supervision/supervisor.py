@@ -15,6 +15,7 @@ import structlog
 
 from gateway.supervision.engine_keeper import EngineKeeper
 from gateway.supervision.gateway_group import Keeper
+from gateway.supervision.loading import keep_loading
 
 log = structlog.get_logger("corral.supervisor")
 
@@ -42,19 +43,19 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
-        """Supervise until told to stop (0) or until no gateway can be kept (its status)."""
+        """Supervise until told to stop (0), or until no gateway (its status) or no loading (1) can be kept."""
         self._listen_for_signals()
         for engine in self._engines:
             self._begin(engine.keep())
+        keeping = [asyncio.create_task(self._gateway.keep())]
         if self._load is not None:
-            self._begin(self._load())
-        keeping = asyncio.create_task(self._gateway.keep())
+            keeping.append(asyncio.create_task(keep_loading(self._load)))
         told = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait({keeping, told}, return_when=asyncio.FIRST_COMPLETED)
-            return keeping.result() if keeping.done() else 0
+            await asyncio.wait({*keeping, told}, return_when=asyncio.FIRST_COMPLETED)
+            return next((each.result() for each in keeping if each.done()), 0)
         finally:
-            await self._end(keeping, told)
+            await self._end(*keeping, told)
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()

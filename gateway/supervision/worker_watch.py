@@ -1,11 +1,9 @@
-"""The supervisor's own connection to one worker: hears that it serves, asks how busy it is, tells it to leave."""
+"""What the loader hears from one worker and says to it: that it serves, how busy it is, that it shall leave."""
 
-import contextlib
 from typing import Protocol
 
 from engine import frames
-from engine.frames import Frame
-from engine.links.channel import Channel, ChannelClosed
+from gateway.supervision.process_line import ProcessLine
 
 
 class Watcher(Protocol):
@@ -16,43 +14,39 @@ class Watcher(Protocol):
 
 
 class WorkerWatch:
-    """See the head of the module. Connects again and again: while no process runs, in the socket's backlog."""
+    """See the head of the module. The line is shared with whoever else looks at the worker."""
 
-    def __init__(self, name: str, path: str, watcher: Watcher) -> None:
+    def __init__(self, name: str, line: ProcessLine, watcher: Watcher) -> None:
         self._name = name
         self._watcher = watcher
-        self._channel = Channel(path, frames.WorkerAnswer, self, steps=False)
+        self._line = line
+        line.join(self)
 
     def open(self) -> None:
         """Begin to connect."""
-        self._channel.open()
+        self._line.open()
 
     async def close(self) -> None:
-        """End the connection."""
-        await self._channel.close()
+        """Let the connection go."""
+        await self._line.close()
 
     def ask(self) -> None:
         """How busy it is; the answer comes between two of its steps."""
-        self._send(frames.AskCounters())
+        self._line.ask()
 
     def drain(self) -> None:
         """It shall leave once what it runs is over. May be said again."""
-        self._send(frames.Drain())
+        self._line.send(frames.Drain())
 
-    # ---- the channel's reports
+    # ---- the line's reports
 
-    def greeted(self, _hello: object) -> None:
+    def greeted(self) -> None:
         """The worker serves."""
         self._watcher.loaded(self._name)
 
-    def received(self, frame: object) -> None:
-        """A frame of the worker; of them only its totals matter here."""
-        if isinstance(frame, frames.Counters):
-            self._watcher.counted(self._name, frame.busy_slots, frame.started)
+    def counted(self, counters: frames.Counters) -> None:
+        """Its totals."""
+        self._watcher.counted(self._name, counters.busy_slots, counters.started)
 
-    def lost(self, reason: str) -> None:
+    def lost(self) -> None:
         """Its keeper knows more of its end."""
-
-    def _send(self, frame: Frame) -> None:
-        with contextlib.suppress(ChannelClosed):
-            self._channel.send(frame)

@@ -131,6 +131,7 @@ class QueueFigures:
                 load_s=each.load_s,
                 decode_s=each.decode.rows(),
                 kept=each.lone.is_kept,
+                models=tuple(sorted({adapter or model for model, adapter, _ in each.facts.pools})),
             )
             for each in targets
         )

@@ -7,7 +7,7 @@ class TargetView(Struct, frozen=True, kw_only=True):
     """One target. `utilisation` is the share of its slots' time in use, over about the last minute.
 
     `decode_s` gives, for each number of requests decoded at once, the measured seconds for one token of each.
-    `kept`: a request that must run alone runs there, or will.
+    `kept`: a request that must run alone runs there, or will. `models` are those it serves.
     """
 
     id: str
@@ -18,6 +18,7 @@ class TargetView(Struct, frozen=True, kw_only=True):
     load_s: float = 0.0
     decode_s: tuple[tuple[int, float], ...] = ()
     kept: bool = False
+    models: tuple[str, ...] = ()
 
 
 class TeamView(Struct, frozen=True, kw_only=True):

@@ -121,10 +121,14 @@ class Target:
 
     def swap_cost_s(self, ticket: Ticket) -> float:
         """What it would cost to serve this ticket: 0 where the model is loaded and no other tenant was served."""
-        if self.tenant not in (None, ticket.tenant):
-            return self.load_s
+        if renewal_s := self.renewal_s(ticket):
+            return renewal_s
         is_loaded = not self.facts.swaps or self.resident in (None, ticket.pool)
         return 0.0 if is_loaded else self.swap_s
+
+    def renewal_s(self, ticket: Ticket) -> float:
+        """How long it serves nobody when this ticket is given to it: 0 where no other tenant was served."""
+        return self.load_s if self.tenant not in (None, ticket.tenant) else 0.0
 
     def stepped(self, step: Step) -> None:
         """Learn from a step. Only pure decode tells a token's time; a whole answer reported as one step does not."""

@@ -6,6 +6,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
 from pathlib import Path
 from statistics import median
@@ -72,6 +73,14 @@ def test_a_killed_worker_ends_its_streams_and_comes_back(corral: Corral) -> None
     assert "error" in json.loads(last.removeprefix(b"data: "))
     assert answers(corral), "the next request waits for the restarted worker"
     assert corral.children(WORKER) != [worker]
+
+
+def test_a_preparer_that_is_stopped_is_replaced_and_the_requests_before_it_are_answered(corral: Corral) -> None:
+    [preparer] = corral.children("engine.preparer")
+    os.kill(preparer, signal.SIGSTOP)
+    with ThreadPoolExecutor(3) as callers:
+        assert list(callers.map(answers, [corral] * 3)) == [True] * 3
+    assert preparer not in corral.children("engine.preparer")
 
 
 def test_a_killed_gateway_leaves_the_model_loaded(corral: Corral) -> None:
@@ -145,16 +154,22 @@ def test_the_first_keys_file_is_gone_after_its_first_use(corral: Corral) -> None
 
 
 def test_a_log_that_cannot_be_written_stops_the_service_and_its_return_resumes_it(corral: Corral) -> None:
-    """RLIMIT_FSIZE on the running gateway is a disk that is full for its log and for nothing else."""
+    """RLIMIT_FSIZE on the running gateway is a disk that is full for its log and for nothing else.
+
+    It is below the size of any record: the log goes on in a new segment, which would else take one or two, and the
+    attempt to resume that is made each second would bring readiness back.
+    """
     [gateway] = corral.children("gateway.process")
     limits = resource.prlimit(gateway, resource.RLIMIT_FSIZE)
-    resource.prlimit(gateway, resource.RLIMIT_FSIZE, (1024, limits[1]))
+    resource.prlimit(gateway, resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
         for path, body in (("/api/generate", QUICK), ("/v1/chat/completions", {**LONG, "max_tokens": 4})):
             status, told = corral.request("POST", path, body)
             assert status == 503
             assert b"service unavailable" in told
-        assert not corral.ready()
+        pause = time.monotonic() + 2.5  # longer than two attempts to resume
+        while time.monotonic() < pause:
+            assert not corral.ready()
     finally:
         resource.prlimit(gateway, resource.RLIMIT_FSIZE, limits)
     assert until(corral.ready), "without a request that brings it back"

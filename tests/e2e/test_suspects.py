@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from policies.suspects import DEATHS
 from tests.e2e.deadly_worker import DEADLY_SEED
 from tests.e2e.serving import MODEL, Corral, until
 from tests.e2e.test_failures import Stream
@@ -90,3 +91,20 @@ def test_the_whole_story(corral: Corral) -> None:
     assert "suspect: 0 requests run alone, 1 are refused" in told_operators
     assert "worker-0 is serving; died 2 times, last: killed by SIGSEGV, a fault in native code" in told_operators
     assert corral.command("audit", "verify").returncode == 0
+
+
+def test_a_key_that_changes_its_deadly_request_is_refused_before_the_worker_is_quarantined(corral: Corral) -> None:
+    """Three deaths, then its requests run alone, and the fourth names it; a fifth in a minute would be a quarantine."""
+    for number in range(DEATHS + 1):
+        assert corral.request("POST", "/api/generate", DEADLY | {"prompt": f"{number}"})[0] == 502
+    status, told = corral.request("POST", "/api/generate", DEADLY | {"prompt": "another"})
+    assert (status, "several requests of this key" in json.loads(told)["error"]) == (429, True)
+    harmless = {"model": MODEL, "prompt": "One", "stream": False, "options": {"num_predict": 2}}
+    assert corral.request("POST", "/api/generate", harmless)[0] == 429, "all of the key's are refused for a while"
+    assert until(corral.ready)
+    assert corral.request("POST", "/api/generate", harmless, key=corral.new_key()["key"])[0] == 200
+    [found] = records(corral, "caller.kills_workers")
+    assert found["details"]["caller"].startswith("key:")
+    assert [each["deaths"] for each in corral.status()["processes"] if each["deaths"]] == [{"signal": DEATHS + 1}]
+    assert corral.status()["suspect_callers"] == {"alone": 0, "refused": 1}
+    assert "suspect: 0 callers run alone, 1 are refused for a while" in corral.command("status").stdout

@@ -92,7 +92,7 @@ async def test_the_command_shows_who_waits(tmp_path: Path, capsys: pytest.Captur
         ["flood", "standard", "1", "3", "2"],
         ["light", "interactive", "1", "1", "0"],
     ]
-    assert ["worker", "ready", "2/2"] in [row[:3] for row in rows]
+    assert ["worker", "m:latest", "ready", "2/2"] in [row[:4] for row in rows]
     assert ["m:latest", "chat", "4", "2/2"] in [row[:4] for row in rows]
     shown = text[next(place for place, line in enumerate(text) if line.startswith("queue:")) :]
     assert max(map(len, shown)) <= 100

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.interface import Prepared
+from policies.suspects import DEATHS, REFUSAL_S
 from tests.flow.gates import TestGate
 
 OLLAMA, OPENAI = "/api/chat", "/v1/chat/completions"
@@ -57,3 +59,23 @@ async def test_another_request_is_served_meanwhile(gate: TestGate) -> None:
         gate.engine.observer.target_died("fake", (prepared,), alone=alone)
     reply, _ = await gate.send("POST", OPENAI, CHAT | {"temperature": 0.1})
     assert reply.status == 200
+
+
+@pytest.mark.parametrize("target", [OLLAMA, OPENAI])
+async def test_a_key_whose_every_new_request_kills_is_told_when_to_come_back(gate: TestGate, target: str) -> None:
+    assert gate.engine.observer is not None
+    for number in range(DEATHS + 1):
+        reply, _ = await gate.send("POST", target, CHAT | {"messages": [{"role": "user", "content": f"{number}"}]})
+        assert reply.status == 200
+        prepared = await gate.engine.prepare(gate.engine.calls[-1])
+        deadly = msgspec.structs.replace(prepared, prompt_ids=((number,),))
+        gate.engine.observer.target_died("fake", (deadly,), alone=True)
+    reply, _ = await gate.send("POST", target, CHAT)
+    assert (reply.status, reply.headers["retry-after"]) == (429, f"{REFUSAL_S:.0f}")
+    assert reply.headers["x-admission-reason"] == "caller_kills_workers"
+    assert reply.headers["x-should-retry"] == "false"
+    told: Any = json.loads(reply.body)["error"]
+    assert "try again in 10 minutes" in (told if target == OLLAMA else told["message"])
+    last = gate.log.entries[-1]
+    assert (last["event"], last["decision"]["reason"]) == ("request.denied", "caller_kills_workers")
+    assert gate.engine.calls[-1].caller.startswith("key:")

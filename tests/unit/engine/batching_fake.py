@@ -64,13 +64,16 @@ class FakeChain:
 
 
 class FakeBackend:
-    """See the head of the file. `codes` are results of decodes to come, `scope_of` names a sequence's scope now."""
+    """See the head of the file. `codes` are results of decodes to come, `refused_loads` those of states that come back;
+    `scope_of` names a sequence's scope now.
+    """
 
     vocabulary_size = VOCABULARY
 
     def __init__(self, capacity: int = 10**9, *, ends: bool = True, reuses_prefixes: bool = True) -> None:
         self.capacity = capacity
         self.cells = 0
+        self.idle_bytes = 0
         self.ends = ends
         self.reuses_prefixes = reuses_prefixes
         self.cuts = True
@@ -79,6 +82,8 @@ class FakeBackend:
         self.batches: list[int] = []
         self.codes: deque[int] = deque()
         self.interrupted = 0
+        self.loads = 0
+        self.refused_loads: deque[bool] = deque()
         self.scope_of: Callable[[int], str] = lambda _sequence: ""
         self.chains: list[FakeChain] = []
         self._rows: list[tuple[int, int, bool]] = []
@@ -130,6 +135,23 @@ class FakeBackend:
         assert not self.memory.get(target), "the target must be empty"
         self.copies.append((source, target, tokens))
         self.memory[target] = self.memory[source][:tokens]
+
+    def state_bytes_of(self, sequence: int) -> int:
+        return 2 * len(self.memory[sequence])
+
+    def save(self, sequence: int) -> NDArray[np.uint8]:
+        """Two bytes a token: its id and its scope."""
+        cells = self.memory[sequence]
+        return np.array([[cell.token, ord(cell.scope or " ")] for cell in cells], np.uint8).reshape(-1)
+
+    def load(self, sequence: int, state: NDArray[np.uint8]) -> bool:
+        self.memory[sequence] = []
+        refused = self.refused_loads.popleft() if self.refused_loads else False
+        if refused or self.used_cells() + len(state) // 2 > self.capacity:
+            return False
+        self.loads += 1
+        self.memory[sequence] = [Cell(token, chr(scope).strip()) for token, scope in state.reshape(-1, 2).tolist()]
+        return True
 
     def sampler(self, sampling: Sampling, grammar: str, prompt: NDArray[np.int32]) -> TokenSampler:
         if grammar == "bad":

@@ -49,6 +49,7 @@ class FakeProcess:
         self.received: asyncio.Queue[Any] = asyncio.Queue()
         self.connections = 0
         self._writer: asyncio.StreamWriter | None = None
+        self._talks: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "FakeProcess":
@@ -59,6 +60,8 @@ class FakeProcess:
         assert self._server is not None
         self._server.close()
         self.drop()
+        for each in self._talks:
+            each.close()
         await self._server.wait_closed()
 
     def send(self, frame: Frame) -> None:
@@ -76,6 +79,7 @@ class FakeProcess:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._talks.append(writer)
         frames = FrameReader(self._requests)
         while data := await reader.read(65536):
             for frame in frames.feed(data):

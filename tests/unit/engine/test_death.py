@@ -52,3 +52,8 @@ def test_why_a_model_cannot_be_loaded_is_what_the_process_said_of_it_bounded() -
     assert said == Death("status", "ended with status 3: worker: cannot load a:1: damaged")
     assert len(death_of(CANNOT_LOAD, last_line="x" * 1000).cause) < LINE_SIGNS + 40
     assert death_of(1, last_line="anything").cause == "ended with status 1"
+
+
+def test_one_that_was_killed_because_it_stayed_is_told_so() -> None:
+    death = death_of(-9, stuck_s=2.0, stayed=True)
+    assert death == Death("no_progress", "it said that it leaves and stayed too long, so it was killed")

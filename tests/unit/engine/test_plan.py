@@ -197,6 +197,25 @@ def test_what_is_loaded_beside_a_model_takes_its_part_of_the_budget() -> None:
     plan(EngineSettings(memory_budget_mib=enough), [beside])
 
 
+def test_idle_prefixes_have_their_room_in_plan_and_cap() -> None:
+    chat, embedding = workers(plan())
+    assert (chat.idle_bytes, embedding.idle_bytes) == (64 * MIB, 0)
+    without, _ = workers(plan(EngineSettings(idle_memory_mib=0)))
+    assert (without.idle_bytes, chat.needs_bytes - without.needs_bytes) == (0, 64 * MIB)
+    assert chat.memory_bytes - without.memory_bytes == 64 * MIB
+    capped, _ = workers(plan(EngineSettings(memory_mib=3000)))
+    assert (capped.idle_bytes, capped.memory_bytes) == (64 * MIB, 3000 * MIB)
+    tight = workers(plan(EngineSettings(memory_budget_mib=600, embeddings=False), stored("a:1", "b:1")))
+    assert [process.idle_bytes for process in tight] == [0, 0]
+    on_gpu = workers(plan(gpus=(nvidia(8 * GIB),)))[0]
+    assert (on_gpu.gpu_layers > 0, on_gpu.idle_bytes) == (True, 0)
+
+
+def test_more_for_idle_prefixes_than_the_budget_has_is_refused() -> None:
+    with pytest.raises(PlanFault, match=r"^tiny:latest needs \d+ MiB and engine.idle_memory_mib 500 besides, together"):
+        plan(EngineSettings(idle_memory_mib=500, memory_budget_mib=1200, embeddings=False))
+
+
 def test_a_budget_above_the_machine_is_refused() -> None:
     with pytest.raises(PlanFault, match=r"engine.memory_budget_mib is 9000, and this machine has 8192 MiB of memory"):
         plan(EngineSettings(memory_budget_mib=9000))
@@ -263,3 +282,16 @@ def test_every_process_is_told_what_its_walls_may_lack(sandbox: Any) -> None:
     found = plan(EngineSettings(sandbox=sandbox))
     assert {process.sandbox for process in found.processes} == {sandbox}
     assert {process.sandbox for process in plan().processes} == {"required"}
+
+
+def test_weights_that_would_be_held_twice_are_read() -> None:
+    def mapped(repacked_share: float, replicas: int = 1, gpus: tuple[Gpu, ...] = ()) -> set[bool]:
+        size = msgspec.structs.replace(SMOL, repacked_bytes=int(repacked_share * SMOL.weights_bytes))
+        settings = EngineSettings(replicas={"tiny": replicas})
+        found = plan(settings, stored("tiny:latest", size=size), memory_bytes=64 * GIB, gpus=gpus)
+        return {process.mapped_weights for process in workers(found)}
+
+    assert mapped(0.0) == {True}
+    assert mapped(0.7) == {False}  # a chat worker and one for embeddings: 2 x 0.7 and the file against 2
+    assert mapped(0.7, replicas=4) == {True}  # 5 x 0.7 and the file against 5
+    assert mapped(0.7, gpus=(nvidia(8 * GIB),)) == {True, False}  # what is on the GPU is mapped from

@@ -7,7 +7,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.residency import LONGEST_DRAIN_S, RESIDENT, WANTED_S, Drain, Effect, Residency, Start, WorkerNeeds
+from engine.residency import (
+    FAREWELL_S,
+    LONGEST_DRAIN_S,
+    RESIDENT,
+    WANTED_S,
+    Drain,
+    Effect,
+    Residency,
+    Start,
+    WorkerNeeds,
+)
 
 A, B, C, BIG = ("a", "chat"), ("b", "chat"), ("c", "chat"), ("big", "chat")
 
@@ -336,3 +346,42 @@ class World(RuleBasedStateMachine):
 
 World.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestWorld = World.TestCase
+
+
+def served() -> Residency:
+    found = Residency([WorkerNeeds(name=name, model=name, role="chat") for name in "ab"])
+    found.begin(0.0)
+    found.loaded("a", 1.0)
+    return found
+
+
+def test_a_worker_that_leaves_by_its_own_word_and_stays_is_overdue() -> None:
+    found = served()
+    for second in range(int(100 + FAREWELL_S) + 1):
+        assert not found.is_overdue("a", 5.0 + second)
+        found.said_away(1, ["a"], 100.0, 5.0 + second)
+    assert found.is_overdue("a", 5.0 + 100 + FAREWELL_S + 1)
+    assert not found.is_overdue("b", 1e9)
+    found.died("a", 200.0)
+    assert not found.is_overdue("a", 1e9), "the next process has said nothing"
+
+
+def test_what_no_gateway_says_any_more_is_over_and_begins_anew() -> None:
+    found = served()
+    found.said_away(1, ["a", "unknown"], 10.0, 5.0)
+    assert not found.is_overdue("a", 5.0 + WANTED_S + 1e6)
+    found.said_away(1, ["a"], 10.0, 1000.0)
+    assert not found.is_overdue("a", 1001.0)
+
+
+def test_the_longest_leaving_is_what_the_gateways_answers_may_take() -> None:
+    found = served()
+    assert found.longest_leaving_s() == LONGEST_DRAIN_S
+    found.said_away(1, [], 7200.0, 5.0)
+    found.said_away(2, [], 600.0, 5.0)
+    assert found.longest_leaving_s() == 7200.0 + FAREWELL_S
+    found.said_away(1, [], 0.0, 6.0)
+    assert found.longest_leaving_s() == 600.0 + FAREWELL_S
+    found.release("a", 6.0)
+    assert found.tick(6.0) == [Drain("a")]
+    assert [found.is_overdue("a", 6.0 + more_s) for more_s in (660.0, 661.0)] == [False, True]

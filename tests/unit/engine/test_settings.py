@@ -22,6 +22,7 @@ def test_what_is_left_out_is_planned() -> None:
         ({"batch_tokens": 8193}, "at most 8192"),
         ({"threads": 0}, "threads must be at least 1"),
         ({"kv_cells": 63}, "kv_cells must be at least 64"),
+        ({"idle_memory_mib": -1}, "idle_memory_mib must be at least 0"),
         ({"memory_mib": 0}, "memory_mib must be at least 1"),
         ({"memory_budget_mib": 0}, "memory_budget_mib must be at least 1"),
         ({"gpu_layers": -1}, "gpu_layers must be at least 0"),

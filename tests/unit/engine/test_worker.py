@@ -94,3 +94,8 @@ def test_layers_and_experts_for_devices() -> None:
     assert (options.gpu_layers, options.cpu_expert_layers) == (3, 2)
     plain = read_arguments(flat(ARGUMENTS))
     assert (plain.gpu_layers, plain.cpu_expert_layers) == (0, 0)
+
+
+def test_how_weights_are_held() -> None:
+    assert read_arguments(flat(ARGUMENTS)).weights == "mapped"
+    assert read_arguments([*flat(ARGUMENTS), "--weights", "read"]).weights == "read"

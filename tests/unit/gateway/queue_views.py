@@ -65,6 +65,7 @@ def queue_view(**values: Any) -> QueueView:
 
 
 WORKER = TargetView(
+    models=("m:latest",),
     id="worker",
     slots=4,
     running=3,

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 from engine.interface import Prepared
 from gateway.suspects import SuspectBook
 from policies.call import Call, Sampling
-from policies.errors import RequestKillsWorker
-from policies.suspects import LAPSE_S
+from policies.errors import CallerKillsWorkers, RequestKillsWorker
+from policies.suspects import DEATHS, LAPSE_S, REFUSAL_S
 from tests.fakes import ManualClock
 
 CALL = Call(kind="chat", model="m:latest", cache_scope="team:one")
@@ -75,3 +75,76 @@ def test_each_gateway_start_has_a_key_of_its_own_and_an_end_without_suspects_nee
     assert one._fingerprint(ONE) != other._fingerprint(ONE)
     one.ended_well(ONE)
     assert one.counts() == {"suspects": 0, "refused": 0}
+
+
+def numbered(number: int, caller: str = "key:eve") -> Prepared:
+    call = msgspec.structs.replace(CALL, caller=caller)
+    return msgspec.structs.replace(ONE, call=call, prompt_ids=((number,),))
+
+
+def test_a_caller_of_whom_each_new_request_kills_is_refused_for_a_while_by_name() -> None:
+    book = Book()
+    with capture_logs() as logs:
+        for number in range(DEATHS):
+            assert not book.must_run_alone(numbered(number + 100))
+            book.died("pool:w", (numbered(number),), alone=True)
+        assert book.must_run_alone(numbered(100)), "another request of the same caller"
+        assert not book.must_run_alone(numbered(100, "key:bob"))
+        assert book.callers() == {"alone": 1, "refused": 0}
+        book.died("pool:w", (numbered(50),), alone=True)
+    with pytest.raises(CallerKillsWorkers) as refusal:
+        book.must_run_alone(numbered(100))
+    assert (refusal.value.reason, refusal.value.retry_after_s) == ("caller_kills_workers", REFUSAL_S)
+    assert not book.must_run_alone(numbered(100, "key:bob"))
+    [(_, details)] = [each for each in book.notes if each[0] == "caller.kills_workers"]
+    assert details == {"target": "pool:w", "model": "m:latest", "caller": "key:eve", "refused_s": REFUSAL_S}
+    assert [each["event"] for each in logs][-2:] == ["worker_died_with_requests", "caller_kills_workers"]
+    book.clock.move(REFUSAL_S)
+    assert book.must_run_alone(numbered(100)), "allowed again, by itself"
+
+
+class Counted(Book):
+    """Whose supervisor counts deaths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deaths = 2
+        self.count_deaths_by(lambda _target: self.deaths)
+        self.lives("pool:w")
+
+
+def test_a_connection_that_is_dropped_without_a_death_accuses_nobody() -> None:
+    book = Counted()
+    for _ in range(9):
+        book.died("pool:w", (ONE,), alone=True)
+        assert not book.must_run_alone(ONE)
+        with capture_logs() as logs:
+            book.lives("pool:w")
+        assert [each["event"] for each in logs] == ["connection_lost_without_a_death"]
+    book.deaths += 1  # of what runs there later
+    assert not book.must_run_alone(ONE)
+    assert (book.counts(), book.callers(), book.notes) == (
+        {"suspects": 0, "refused": 0},
+        {"alone": 0, "refused": 0},
+        [],
+    )
+
+
+def test_a_death_that_is_written_down_later_accuses_before_the_next_process_serves() -> None:
+    book = Counted()
+    book.died("pool:w", (ONE,), alone=True)
+    assert not book.must_run_alone(ONE)
+    book.deaths += 1
+    assert book.must_run_alone(ONE)
+    book.lives("pool:w")
+    book.died("pool:w", (ONE,), alone=True)
+    book.deaths += 1
+    book.lives("pool:w")
+    assert book.counts() == {"suspects": 0, "refused": 1}
+
+
+def test_two_alike_at_once_are_not_one_that_was_alone() -> None:
+    book = Book()
+    book.died("pool:w", (ONE, ONE), alone=True)
+    book.died("pool:w", (ONE, ONE), alone=True)
+    assert book.counts() == {"suspects": 1, "refused": 0}

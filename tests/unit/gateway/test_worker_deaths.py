@@ -38,3 +38,16 @@ def test_each_death_is_told_once_and_none_from_before(tmp_path: Path) -> None:
 def test_without_a_supervisor_there_is_nothing_to_tell(tmp_path: Path) -> None:
     deaths = WorkerDeaths(tmp_path / "none", lambda _event, _details: None)
     assert deaths.shown() == []
+
+
+def test_deaths_are_counted_by_process_as_they_are_written_and_told_to_who_asked(tmp_path: Path) -> None:
+    path, told = tmp_path / "processes.json", list[str]()
+    deaths = WorkerDeaths(path, lambda _event, _details: None)
+    deaths.subscribe(lambda: told.append("news"))
+    assert deaths.count("w") is None
+    ledger = ProcessLedger(path)
+    died(ledger)
+    assert (deaths.count("w"), deaths.count("other")) == (1, None)
+    died(ledger, 2)
+    assert deaths.count("w") == 2
+    assert told == ["news", "news"]

@@ -556,3 +556,31 @@ def test_what_a_lost_target_no_longer_keeps_is_given_out() -> None:
     assert late in driver.waiting, "of two slots one is kept"
     driver.lose(facts(runs_on, pools=()))
     assert late in driver.running, "the only one is not"
+
+
+def test_a_change_of_tenant_is_charged_to_the_team_that_causes_it_and_never_given_back() -> None:
+    """The worker refuses the first of another tenant, leaves, and a new process takes it: nobody else pays for that."""
+    target = facts("w", 4)
+    driver = Driver(target)
+    for team in ("a", "b"):
+        driver.end(driver.arrive(team, tenant=""), after_s=1.0)
+    shared = driver.account("b").counter
+    change = driver.arrive("a", tenant="team:a")
+    load_s = 3.0  # what a load is taken to last before one was measured
+    driver.taken(change)
+    before = driver.account("a").counter
+    driver.lose(target)
+    driver.now_s += load_s
+    driver.ready(target)
+    assert change in driver.running
+    price = driver.run_of(change).charged_s
+    assert driver.account("a").counter == pytest.approx(before + price), "the new process is charged once"
+    assert driver.account("a").counter - price >= 4 * load_s, "all four slots stood still for a load"
+    assert driver.account("b").counter == shared
+
+
+def test_a_target_of_the_same_tenant_or_without_one_costs_no_renewal() -> None:
+    driver = Driver(facts("w", 4))
+    for _ in range(3):
+        driver.end(driver.arrive("a", tenant="team:a"), after_s=1.0)
+    assert driver.account("a").counter < 4 * 3.0

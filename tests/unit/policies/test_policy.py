@@ -89,3 +89,8 @@ def test_proxies_that_cannot_be_read_or_are_too_many_are_nobody() -> None:
         assert not Policy(teams={}, trusted_proxies=networks).proxies.trusts(PROXY)
     assert Policy(teams={}, trusted_proxies=("0.0.0.0/0",), unsafe_trust_all_proxies=True).proxies.trusts(PROXY)
     assert Policy(teams={}, trusted_proxies=("10.0.0.0/8",)).proxies.header == "x-forwarded-for"
+
+
+def test_the_longest_answer_is_that_of_the_team_with_the_most_time() -> None:
+    assert Policy(teams={}).longest_answer_s() == Team().max_answer_s
+    assert Policy(teams={"a": Team(max_answer_s=60.0), "b": Team(max_answer_s=7200.0)}).longest_answer_s() == 7200.0

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.batching.batching import ABORTED, NO_ROOM, Batching
+from engine.batching.prefill_pace import LEAST_ROWS
 from engine.batching.slot import SlotState
 from engine.batching.step_result import StepResult
 from engine.frames import Ended, Start
@@ -27,11 +28,14 @@ class Run:
         context: int = 512,
         batch: int = 64,
         cells: int = 0,
+        idle_bytes: int = 0,
     ) -> None:
         self.backend = backend or FakeBackend(ends=False)
         self.context = context
+        self.idle_bytes = idle_bytes
         self._now_ns = 0
         self.backend.cells = cells
+        self.backend.idle_bytes = idle_bytes
         self.loop = Batching(self.backend, slots=slots, context_tokens=context, batch_tokens=batch, clock=self._tick)
         self.backend.scope_of = self._scope_of
         self.texts: dict[tuple[object, int], str] = {}
@@ -72,8 +76,15 @@ class Run:
             self.logprobs.setdefault(key, []).extend(output.logprobs)
             self.output_tokens[key] = self.output_tokens.get(key, 0) + output.output_tokens
         self.ended |= {(owner, ended.id): ended for owner, ended in result.ended}
+        outside = self.loop._table._outside
+        assert outside.used_bytes <= self.idle_bytes
         for slot in self.slots:
-            assert self.backend.tokens(slot.index) == slot.tokens[: slot.cached].tolist()
+            held = slot.tokens[: slot.cached].tolist()
+            assert self.backend.tokens(slot.index) == ([] if slot.is_outside else held)
+            assert slot.is_outside == (slot.index in outside._states)
+            if slot.is_outside:
+                assert slot.state is SlotState.IDLE
+                assert outside._states[slot.index][::2].tolist() == held
         assert self.loop._table.free_cells == self.loop._table.cells - self.backend.used_cells() >= 0
         busy = [slot for slot in self.slots if slot.state is not SlotState.IDLE]
         running = [slot.last_used for slot in busy if slot.state is not SlotState.PARKED]
@@ -114,6 +125,7 @@ def test_figures_of_a_step() -> None:
     run = Run(slots=2)
     run.start(1, [1, 2, 3], 4)
     first = run.step()
+    run.step()  # tells what a step without prompt rows takes
     run.start(2, [9, 9, 9, 9], 4)
     second = run.step()
 
@@ -331,6 +343,7 @@ def test_a_prefix_of_a_running_slot_is_copied() -> None:
     run = Run()
     run.start(1, [7] * 20 + [1], 50)
     run.step()
+    run.step()
     run.start(2, [7] * 20 + [2], 2)
     result = run.step()
 
@@ -387,12 +400,117 @@ def test_a_waiting_sibling_goes_on_when_its_leader_is_cancelled() -> None:
     assert run.ended[OWNER, 2].reason == "length"
 
 
+# ---- prefixes outside
+
+
+def test_an_idle_prefix_leaves_its_cells_and_is_found_as_before() -> None:
+    run = Run(slots=3, idle_bytes=10**6)
+    run.start(1, [7] * 20 + [1], 2)
+    run.finish()
+    run.start(2, [8] * 20, 50)
+    run.step()
+    assert [slot.is_outside for slot in run.slots] == [True, False, False]
+    run.start(3, [7] * 20 + [2], 2)  # in its own slot
+    run.step()
+    assert (run.ended[OWNER, 1].cached_tokens, run.slots[0].is_outside, run.backend.loads) == (0, False, 1)
+    run.start(4, [7] * 20 + [3], 2)  # from its cells
+    run.finish()
+
+    assert [run.ended[OWNER, id_].cached_tokens for id_ in (3, 4)] == [20, 20]
+    assert run.backend.copies == [(0, 2, 20)]
+    assert run.backend.loads == 1
+
+
+def test_a_part_of_what_lies_outside_goes_to_another_slot_and_the_whole_stays_there() -> None:
+    run = Run(slots=3, idle_bytes=10**6)
+    run.start(1, [7] * 20 + [1] * 60, 2)
+    run.finish()
+    run.start(2, [8] * 20, 50)
+    run.step()
+    run.start(3, [7] * 20 + [2], 2)
+    run.step()
+    run.start(4, [7] * 20 + [1] * 60, 2, cache_scope="b")
+    run.finish()
+
+    assert (run.ended[OWNER, 3].cached_tokens, run.ended[OWNER, 4].cached_tokens, run.backend.loads) == (20, 0, 1)
+    assert run.backend.copies == []
+
+
+def test_what_does_not_come_back_is_computed_again_and_charged_once() -> None:
+    for prompt in ([7] * 20 + [1] * 60, [7] * 20 + [2]):  # in its own slot, and into another
+        run = Run(slots=3, idle_bytes=10**6)
+        run.start(1, [7] * 20 + [1] * 60, 2)
+        run.finish()
+        run.start(2, [8] * 20, 50)
+        run.step()
+        run.backend.refused_loads.append(True)
+        run.start(3, prompt, 2)
+        run.finish()
+        ended = run.ended[OWNER, 3]
+
+        assert (ended.cached_tokens, run.backend.loads, run.backend.copies) == (0, 0, [])
+        assert run.texts[OWNER, 3] == run.text(expected_output(prompt, 2, run.context, ends=False)[0])
+        assert run.loop.counters().prefill_tokens == 80 + 20 + len(prompt)
+        assert run.loop.counters().recomputed_tokens == 0
+
+
+def test_a_prefix_without_cells_to_come_back_to_does_not() -> None:
+    run = Run(slots=2, context=100, cells=100, idle_bytes=10**6)
+    run.start(1, [7] * 50, 1)
+    run.finish()
+    run.start(2, [8] * 60, 30)
+    run.step()
+    assert run.slots[0].is_outside
+    run.start(3, [7] * 49 + [1], 1)
+    run.finish()
+
+    assert (run.ended[OWNER, 3].cached_tokens, run.backend.loads, run.ended[OWNER, 3].reason) == (0, 0, "length")
+
+
+def test_nobody_waits_for_more_than_one_copy_a_step() -> None:
+    run = Run(slots=4, idle_bytes=10**6)
+    for id_ in (1, 2, 3):
+        run.start(id_, [id_] * 20, 3)
+    run.finish()
+    run.start(4, [9] * 20, 50)
+    run.step()
+    assert sum(slot.is_outside for slot in run.slots) == 3
+    for id_ in (5, 6):
+        run.start(id_, [id_] * 4, 1)
+    outside = []
+    for _ in range(12):
+        run.step()
+        outside.append(sum(slot.is_outside for slot in run.slots))
+    assert [left for left, before in zip(outside, [0, *outside], strict=False) if left != before] == [1, 2, 3]
+
+
+def test_a_worker_with_eyes_moves_nothing() -> None:
+    run = Run(slots=2, idle_bytes=10**6)
+    run.loop.see_with(NoEyes())
+    run.start(1, [7] * 20, 1)
+    run.finish()
+    run.start(2, [8] * 20, 1)
+    run.finish()
+
+    assert [len(run.backend.tokens(index)) for index in (0, 1)] == [20, 20]
+
+
+class NoEyes:
+    """Sees nothing."""
+
+    tokens = 1
+
+    def look(self, sequence: int, position: int, picture: object) -> int:
+        raise AssertionError("nobody sent a picture")
+
+
 # ---- decodes that are not done
 
 
 def test_an_interrupted_prefill_is_computed_again() -> None:
     run = Run()
     run.start(1, [3] * 30, 8)
+    run.step()
     run.step()
     run.start(2, [4] * 30, 8, cache_scope="b")
     gave_up = run.step(lambda: True)
@@ -401,7 +519,7 @@ def test_an_interrupted_prefill_is_computed_again() -> None:
 
     assert run.backend.interrupted == 1
     assert (gave_up.step_ns, gave_up.decode_rows, gave_up.output_tokens) == (0, 0, 0)
-    assert (after.decode_rows, after.prefill_rows) == (1, 30)
+    assert (after.decode_rows, after.prefill_rows) == (1, LEAST_ROWS)
     for id_, token in ((1, 3), (2, 4)):
         output, _ = expected_output([token] * 30, 8, run.context, ends=False)
         assert run.texts[OWNER, id_] == run.text(output)
@@ -484,7 +602,7 @@ def test_a_full_memory_parks_the_youngest_and_everybody_gets_the_text_of_running
 
     expect_all_as_if_alone(run, prompts, 90)
     counters = run.loop.counters()
-    assert (counters.parked, counters.recomputed_tokens) == (4, 250)
+    assert (counters.parked, counters.recomputed_tokens) == (4, 248)
     assert list(run.ended) == [(OWNER, id_) for id_ in (1, 2, 3, 4)]
     assert max(run.backend.batches) <= 64
 
@@ -653,15 +771,27 @@ acts = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(acts=acts, capacity=st.sampled_from([110, 10**9]), cells=st.sampled_from([0, 100, 150]), ends=st.booleans())
+@given(
+    acts=acts,
+    capacity=st.sampled_from([110, 10**9]),
+    cells=st.sampled_from([0, 100, 150]),
+    ends=st.booleans(),
+    idle_bytes=st.sampled_from([0, 60, 10**9]),
+    refused=st.lists(st.booleans(), max_size=6),
+)
 def test_whatever_happens_no_output_is_mixed_and_no_scope_crossed(
     acts: list,  # type: ignore[type-arg]
     capacity: int,
     cells: int,
     ends: bool,
+    idle_bytes: int,
+    refused: list[bool],
 ) -> None:
-    """For any sequence of starts, cancels and interrupts: who ends well got exactly the output of running alone."""
-    run = Run(FakeBackend(capacity, ends=ends), slots=3, context=100, batch=16, cells=cells)
+    """For any sequence of starts, cancels and interrupts, and of prefixes that leave and do not come back: who ends
+    well got exactly the output of running alone."""
+    backend = FakeBackend(capacity, ends=ends)
+    backend.refused_loads.extend(refused)
+    run = Run(backend, slots=3, context=100, batch=16, cells=cells, idle_bytes=idle_bytes)
     started: dict[int, tuple[list[int], int]] = {}
     for number, act in enumerate(acts):
         if act[0] == "start" and run.start(number, act[1], act[3], cache_scope=act[2]):

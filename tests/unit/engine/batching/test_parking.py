@@ -107,3 +107,13 @@ def test_the_oldest_parked_begins_first_and_is_not_overtaken() -> None:
     assert to_begin([other, small, large], account_of(100, other)) is None
     assert to_begin([other, small, large], account_of(110, other)) is large
     assert to_begin([other], account_of(110, other)) is None
+
+
+def test_what_lies_outside_goes_in_its_turn_but_not_where_that_frees_no_cell() -> None:
+    outside, inside = slot(0, IDLE, cached=1, used=1), slot(1, IDLE, cached=1, used=2)
+    outside.is_outside = True
+    parked = slot(2, PARKED, cached=1, used=3)
+
+    assert to_forget([outside, inside, parked]) is outside
+    assert to_forget([outside, parked]) is parked
+    assert to_forget([outside]) is None

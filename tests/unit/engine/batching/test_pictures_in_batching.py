@@ -3,7 +3,7 @@
 import ctypes
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic_ns
 
@@ -36,12 +36,12 @@ class Eyes:
         self.codes: deque[int | PictureFault] = deque()
         self.looks: list[int] = []
 
-    def look(self, sequence: int, position: int, picture: Picture) -> int:
+    def look(self, sequence: int, position: int, picture: Picture, interrupt: Callable[[], bool] | None = None) -> int:
         self.looks.append(sequence)
         code = self.codes.popleft() if self.codes else DONE
         if isinstance(code, PictureFault):
             raise code
-        return code or self._eyes.look(sequence, position, picture)
+        return code or self._eyes.look(sequence, position, picture, interrupt)
 
 
 class Run:
@@ -260,6 +260,37 @@ def test_a_cancel_frees_the_slot_between_pictures(run: Run) -> None:
     assert len(run.eyes.looks) == 1
 
 
+def test_a_cancel_ends_the_look_at_its_own_picture(run: Run) -> None:
+    asked = []
+
+    def interrupt() -> bool:
+        asked.append((run.loop.would_interrupt("gateway", 1), run.loop.would_interrupt("gateway", 2)))
+        return len(asked) == 3 and asked[-1][0]
+
+    run.start(1, picture(1), picture(2))
+    run.start(2, text=[5] * 40)
+    run.step()
+    run.loop.step(interrupt)
+    assert asked == [(True, False)] * 3
+    assert run.loop.counters().recomputed_tokens == 0
+    run.loop.cancel("gateway", 1)
+    run.finish()
+    assert run.loop.counters().busy_slots == 0
+    assert list(run.ended) == [2]
+    run.start(3, picture(1))
+    run.finish()
+    assert run.answer(3)
+
+
+def test_a_look_that_was_given_up_is_made_again(run: Run, tmp_path: Path) -> None:
+    run.start(1, picture(1))
+    run.step()
+    run.loop.step(lambda: True)
+    run.finish()
+    assert len(run.eyes.looks) == 2
+    assert run.answer(1) == alone(tmp_path, picture(1))
+
+
 def test_a_loop_without_eyes_takes_no_pictures(run: Run) -> None:
     blind = Batching(run.backend, slots=4, context_tokens=CONTEXT, batch_tokens=BATCH, clock=monotonic_ns)
     shown = picture(1)
@@ -282,7 +313,7 @@ def test_gemma_sees_both_ways_and_text_goes_on_as_before(tmp_path: Path) -> None
 
 
 def test_projectors_that_cannot_serve_are_named(tmp_path: Path, run: Run) -> None:
-    model, context = run.backend.lend()
+    model, _ = run.backend.lend()
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(40))
     with pytest.raises(LlamaFault):
@@ -290,8 +321,10 @@ def test_projectors_that_cannot_serve_are_named(tmp_path: Path, run: Run) -> Non
     with pytest.raises(LlamaFault, match="mismatch"):
         Projector(write_projector(tmp_path / "wide.gguf", width=64), model, threads=1)
     wide = write_projector(tmp_path / "gemma3.gguf", family="gemma3")
+    narrow = LlamaBackend(tmp_path / "text.gguf", slots=1, context_tokens=CONTEXT, batch_tokens=2, threads=1)
     with pytest.raises(LlamaFault, match=r"needs 4 rows in one batch of 2: set engine.batch_tokens higher"):
-        LlamaEyes(wide, model, context, batch_tokens=2, threads=1)
+        LlamaEyes(wide, *narrow.lend(), batch_tokens=2, threads=1)
+    narrow.close()
 
 
 def test_a_projector_without_finite_rows_is_damaged(tmp_path: Path, run: Run) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.batching.prefill_pace import (
-    FIRST_ROWS,
     LEAST_ROWS,
+    MEASURED_FOR,
     REMEMBERED_STEPS,
     STRETCH,
     Ceiling,
@@ -40,18 +40,54 @@ def test_prompts_alone_take_the_whole_batch() -> None:
 
 def test_before_anything_is_measured() -> None:
     pace = PrefillPace(512)
-    assert pace.rows(4, 0) == FIRST_ROWS
+    assert pace.rows(4, 0) == 0
     observe(pace, 4, 64)  # without a decode time this tells nothing
-    assert pace.rows(4, 0) == FIRST_ROWS
+    assert pace.rows(4, 0) == 0
     observe(pace, 4, 0)
-    assert pace.rows(4, 0) == FIRST_ROWS
+    assert pace.rows(4, 0) == LEAST_ROWS
+
+
+def test_a_number_is_measured_before_it_is_used_and_again_after_a_while() -> None:
+    pace = PrefillPace(512)
+    observe(pace, 4, 0)
+    assert (pace.rows(4, 0), pace.rows(5, 0)) == (LEAST_ROWS, 0)
+    for _ in range(MEASURED_FOR):
+        rows = pace.rows(4, 0)
+        assert rows > 0
+        observe(pace, 4, rows)
+    assert pace.rows(4, 0) == 0
+    observe(pace, 4, 0)
+    assert pace.rows(4, 0) > 0
+
+
+def test_many_prompts_at_once_are_read_although_fewer_requests_were_measured_before() -> None:
+    """Simulated: four generated alone, then 16 do, each followed by another with a prompt of 128 tokens for 64."""
+    pace, prompts, steps = PrefillPace(512), [128] * 12, [0] * 4
+    observe(pace, 4, 0)
+    generating = []
+    for _ in range(600):
+        rows = min(sum(prompts), pace.rows(len(steps), len(prompts)))
+        observe(pace, len(steps), rows)
+        generating.append(len(steps))
+        steps = [step + 1 for step in steps]
+        while prompts and rows:
+            part = min(rows, prompts[0])
+            rows -= part
+            prompts[0] -= part
+            if not prompts[0]:
+                prompts.pop(0)
+                steps.append(0)
+        prompts += [128] * sum(step >= 64 for step in steps)
+        steps = [step for step in steps if step < 64]
+
+    assert sum(generating[100:]) / 500 > 12
 
 
 def test_prompts_that_ran_alone_tell_nothing_of_a_row_beside_others() -> None:
     pace = PrefillPace(512)
     observe(pace, 0, 500)
     observe(pace, 16, 0)  # 80 ms
-    assert pace.rows(16, 0) == FIRST_ROWS
+    assert pace.rows(16, 0) == LEAST_ROWS
     for _ in range(20):
         pace.observe(decode_rows=16, prefill_rows=50, took_ns=80 * MS + 50 * 3 * MS)
     assert pace.rows(16, 0) == int((STRETCH - 1) * 80 / 3)
@@ -73,6 +109,10 @@ def test_a_number_not_measured_yet_takes_the_nearest_ones_time() -> None:
     pace.observe(decode_rows=8, prefill_rows=0, took_ns=60)
 
     assert [pace.decode_ns(count) for count in (2, 4, 6, 8, 16)] == [20, 40, 40, 60, 60]
+    pace.observe(decode_rows=4, prefill_rows=10, took_ns=70)  # 3 a row
+    assert [pace.decode_ns(count) for count in (2, 4, 6, 8, 16)] == [20, 40, 46, 60, 84]
+    pace.observe(decode_rows=4, prefill_rows=10**4, took_ns=10**6)
+    assert [pace.decode_ns(count) for count in (6, 16)] == pytest.approx([52, 108], rel=0.01)  # 6 a row: MOST_RISE
 
 
 def test_the_usual_gap_is_that_of_all_requests_together() -> None:
@@ -83,7 +123,7 @@ def test_the_usual_gap_is_that_of_all_requests_together() -> None:
 
     assert pace.rows(4, 0) == LEAST_ROWS  # 6 would do
     assert pace.rows(4, 12) == int(STRETCH * 16 - 4)
-    assert pace.rows(16, 1) == int(STRETCH * 16 - 16)
+    assert pace.rows(16, 1) == int(STRETCH * (16 + 1) - 16)
 
 
 def test_one_stalled_step_moves_little_and_a_slower_machine_is_followed() -> None:
@@ -100,15 +140,15 @@ def test_a_stalled_chunk_moves_little_and_one_without_a_cost_is_no_fault() -> No
     pace = PrefillPace(512)
     observe(pace, 4, 0)
     for _ in range(5):
-        assert pace.rows(4, 0) > 20
         observe(pace, 4, 20)
+        assert pace.rows(4, 0) > 20
     before = pace.rows(4, 0)
     observe(pace, 4, 20, factor=100)
     assert pace.rows(4, 0) > before / 2
     cheap = PrefillPace(512)
     cheap.observe(decode_rows=1, prefill_rows=0, took_ns=10)
     cheap.observe(decode_rows=1, prefill_rows=64, took_ns=5)
-    assert cheap.rows(1, 0) == FIRST_ROWS
+    assert cheap.rows(1, 0) == LEAST_ROWS
 
 
 def uneven_ns(rows: int) -> int:
@@ -125,7 +165,7 @@ def test_a_jump_in_time_is_found_once_and_avoided_for_a_while() -> None:
         taken.append(rows)
         pace.observe(decode_rows=16, prefill_rows=rows, took_ns=uneven_ns(rows))
 
-    assert taken[0] == FIRST_ROWS
+    assert taken[0] == LEAST_ROWS
     assert sum(16 + rows >= 64 for rows in taken) <= 3
     assert 40 < max(taken[-100:]) <= 47
     for _ in range(REMEMBERED_STEPS):
@@ -145,6 +185,14 @@ def test_a_stall_at_a_size_that_was_fine_bounds_nothing() -> None:
     assert ceiling.rows == 50
     ceiling.observe(48, is_far_longer=True)
     assert ceiling.rows == 44
+
+
+def test_a_bound_that_a_stall_set_goes_once_as_many_rows_are_fine() -> None:
+    ceiling = Ceiling()
+    ceiling.observe(24, is_far_longer=True)
+    assert ceiling.rows is None
+    ceiling.observe(24, is_far_longer=False)
+    assert ceiling.rows == 32
 
 
 def test_many_arrivals_at_16_streams_keep_the_longest_gaps_within_three_medians() -> None:
@@ -175,6 +223,7 @@ def test_whatever_is_measured_a_prompt_goes_on_and_the_batch_is_not_overfilled(
     for decode_rows, prefill_rows, took_ns in steps:
         pace.observe(decode_rows=decode_rows, prefill_rows=prefill_rows, took_ns=took_ns)
     room = max(0, batch - generating)
+    is_measured = any(one[:2] == (generating, 0) for one in steps)
 
-    assert min(room, LEAST_ROWS) <= pace.rows(generating, prompting) <= room
+    assert (min(room, LEAST_ROWS) if is_measured else 0) <= pace.rows(generating, prompting) <= room
     assert pace.rows(0, 0) == batch

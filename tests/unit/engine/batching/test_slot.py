@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.batching.slot import (
+    MOST_MOVED,
     WORTH_WAITING_TOKENS,
     Leader,
     Placement,
@@ -121,3 +122,20 @@ def test_of_two_leaders_the_longer() -> None:
 
     assert find_leader(slots, ids(*[7] * 80), "a", 0) == Leader(1, 60, None)
     assert find_leader(slots[::-1], ids(*[7] * 80), "a", 0) == Leader(1, 60, None)
+
+
+def test_what_lies_in_cells_comes_before_what_lies_outside_unless_that_is_longer() -> None:
+    outside, inside = slot(0, [1, 2, 3, 4]), slot(1, [1, 2, 3])
+    outside.is_outside = True
+
+    assert longest_prefix([outside, inside], ids(1, 2, 3, 9), "a") == Prefix(1, 3)
+    assert longest_prefix([outside, inside], ids(1, 2, 3, 4, 9), "a") == Prefix(0, 4)
+    assert longest_prefix([outside], ids(1, 2, 3, 4, 9), "b") is None
+
+
+def test_much_outside_is_not_moved_for_a_few_tokens() -> None:
+    outside = slot(0, [1, 2] + [3] * (2 * MOST_MOVED - 2))
+    outside.is_outside = True
+
+    assert longest_prefix([outside], ids(1, 2, 9), "a") == Prefix(0, 2)
+    assert longest_prefix([outside], ids(1, 9, 9), "a") is None

@@ -1,6 +1,7 @@
 """The acts on slots and memory: occupy, begin, wait, advance, park, release, rewind, forget."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.batching.request import Request
 from engine.batching.sampler import TokenSampler
@@ -19,6 +20,7 @@ class Memory:
     def __init__(self) -> None:
         self.acts: list[tuple[str, int, int]] = []
         self.cuts = True
+        self.loads = True
 
     def cut(self, sequence: int, start: int) -> bool:
         self.acts.append(("cut", sequence, start))
@@ -26,6 +28,16 @@ class Memory:
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         self.acts.append((f"copy to {target}", source, tokens))
+
+    def state_bytes_of(self, sequence: int) -> int:
+        return 1
+
+    def save(self, sequence: int) -> NDArray[np.uint8]:
+        return np.full(1, sequence, np.uint8)
+
+    def load(self, sequence: int, state: NDArray[np.uint8]) -> bool:
+        self.acts.append((f"load into {sequence}", int(state[0]), 0))
+        return self.loads
 
 
 def request(id_: int, prompt: list[int], owner: str = "o") -> Request:
@@ -259,3 +271,57 @@ def test_what_a_parked_request_kept_goes_after_all_idle_prefixes() -> None:
     assert table.forget_oldest_prefix()
     assert (slot.cached, slot.known, slot.state) == (0, 31, SlotState.PARKED)
     assert not table.forget_oldest_prefix()
+
+
+def idle_outside(memory: Memory, *, cells: int = 0) -> SlotTable:
+    """A table whose slot 0 is idle, its 40 tokens outside, while slot 1 runs."""
+    table = SlotTable(memory, slots=3, context_tokens=64, cells=cells, idle_bytes=1)
+    occupy(table, 1, [1] * 40)
+    (first,) = table.prompting()
+    table.advance(first, 40)
+    table.release(first)
+    occupy(table, 2, [2] * 4)
+    table.move_idle_out()
+    memory.acts.clear()
+    return table
+
+
+def test_a_state_that_comes_back_takes_cells_again() -> None:
+    memory = Memory()
+    table = idle_outside(memory, cells=100)
+    assert table.free_cells == 100
+    made = occupy(table, 3, [1] * 30 + [3])
+
+    assert memory.acts == [("cut", 0, 0), ("load into 0", 0, 0), ("cut", 0, 30)]
+    assert (made.cached_tokens, table.free_cells) == (30, 70)
+
+
+def test_a_state_that_llama_refuses_is_forgotten_and_another_prefix_taken() -> None:
+    memory = Memory()
+    table = idle_outside(memory)
+    memory.loads = False
+    running = table.of("o", 2)[0]
+    table.advance(running, 4)
+    made = request(3, [1, 2])
+    occupy(table, 4, [1] * 10 + [3])  # less than half of it: into the third slot
+    (third,) = table.of("o", 4)
+
+    assert (third.index, third.cached, made.cached_tokens) == (2, 0, 0)
+    assert memory.acts[-1] == ("cut", 2, 0)
+    assert table.find_place(np.array([1] * 10, np.int32), "a").prefix is None  # type: ignore[union-attr]
+
+
+def test_idle_prefixes_make_room_for_one_that_comes_back() -> None:
+    memory = Memory()
+    table = idle_outside(memory, cells=60)
+    running = table.of("o", 2)[0]
+    table.advance(running, 4)
+    occupy(table, 3, [5] * 30)
+    (third,) = table.of("o", 3)
+    table.advance(third, 30)
+    table.release(third)
+    table.move_idle_out()  # beyond the bound of one byte
+    assert (third.is_outside, table.free_cells) == (False, 26)
+    made = occupy(table, 4, [1] * 39 + [3])
+
+    assert (made.cached_tokens, third.cached, table.free_cells) == (39, 0, 60 - 4 - 39)

@@ -20,10 +20,15 @@ def test_one_request_and_no_other_was_alone() -> None:
     assert last.died([ONE]) == ((ONE,), True)
 
 
-def test_two_of_ours_or_one_beside_anothers_were_not() -> None:
+def test_several_of_ours_were_alone_together_and_one_beside_anothers_was_not() -> None:
     last = LastBatch()
     last.started(0)
     last.started(1)
+    last.stepped(2)
+    assert last.died([ONE, TWO]) == ((ONE, TWO), True)
+    last.started(0)
+    last.started(1)
+    last.stepped(3)
     assert last.died([ONE, TWO]) == ((ONE, TWO), False)
     last.started(0)
     last.stepped(2)
@@ -51,7 +56,7 @@ def test_who_leaves_counts_until_the_worker_has_heard_of_it() -> None:
     last.left(ONE)
     last.stepped(1)  # this one was under way already
     last.left(TWO)
-    assert last.died([]) == ((TWO, ONE), False)
+    assert last.died([]) == ((TWO, ONE), True)
     last.started(0)
     last.left(ONE)
     last.stepped(1)

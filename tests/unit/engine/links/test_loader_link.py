@@ -87,3 +87,27 @@ async def test_without_a_connection_nothing_is_said(tmp_path: Path) -> None:
     link.want(frozenset({A}))
     link.keep("a", 1.0)
     await link.close()
+
+
+async def test_workers_that_leave_and_how_long_answers_take_are_said_too(tmp_path: Path, monkeypatch: Any) -> None:
+    async with scene(tmp_path, A) as at:
+        await at.loader.next()
+        for _ in range(2):
+            at.link.answers_take(600.0)
+        assert await at.loader.next() == Wanted(groups=(A,), longest_answer_s=600.0)
+        for _ in range(2):
+            at.link.away(frozenset({"worker-1", "worker-0"}))
+        said = Wanted(groups=(A,), away=("worker-0", "worker-1"), longest_answer_s=600.0)
+        assert await at.loader.next() == said
+        at.loader.drop()
+        assert await at.loader.next() == said
+        at.link.away(frozenset())
+        at.link.want(frozenset())
+        assert await at.loader.next() == Wanted(groups=(A,), longest_answer_s=600.0)
+        assert await at.loader.next() == Wanted(groups=(), longest_answer_s=600.0)
+    monkeypatch.setattr(loader_link, "SAY_EVERY_S", 0.001)
+    async with scene(tmp_path) as at:
+        at.link.away(frozenset({"w"}))
+        for _ in range(3):
+            assert await at.loader.next() == Wanted(groups=(), away=("w",))
+        at.link.away(frozenset())

@@ -160,3 +160,38 @@ async def test_a_second_hello_ends_the_connection(tmp_path: Path) -> None:
         preparer.send(preparer_hello())
         with pytest.raises(ModelNotReady, match="preparer_protocol_fault"):
             await asked
+
+
+async def test_a_question_that_lay_before_a_preparer_that_stood_still_is_asked_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.links.preparer_link.ASKED_AGAIN_AFTER_S", 0.0)
+    async with scene(tmp_path) as (preparer, link):
+        asked, behind = asyncio.create_task(link.prepare(CALL)), asyncio.create_task(link.prepare(CALL))
+        await preparer.next()
+        preparer.drop()
+        preparer_again = await preparer.next()
+        preparer.send(ready(preparer_again.id, 1))
+        preparer.send(ready((await preparer.next()).id, 2))
+        assert ((await asked).prompt_ids, (await behind).prompt_ids) == (((1,),), ((2,),))
+
+
+@pytest.mark.parametrize(("after_s", "timeout_s"), [(60.0, 2.0), (0.0, 1e-9)])
+async def test_a_question_that_ended_the_preparer_at_once_or_at_its_limit_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_s: float, timeout_s: float
+) -> None:
+    monkeypatch.setattr("engine.links.preparer_link.ASKED_AGAIN_AFTER_S", after_s)
+    monkeypatch.setattr("engine.links.preparer_link.DEADLINE_SHARE", 5.0 / timeout_s)
+    async with scene(tmp_path, timeout_s=timeout_s) as (preparer, link):
+        asked = asyncio.create_task(link.prepare(CALL))
+        await preparer.next()
+        preparer.drop()
+        with pytest.raises(ModelNotReady, match="preparer_connection_lost"):
+            await asked
+
+
+async def test_a_preparer_that_does_not_read_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with scene(tmp_path) as (_, link):
+        monkeypatch.setattr("engine.links.channel.UNSENT_BYTES", -1)
+        with pytest.raises(ModelNotReady, match="preparer_not_reading"):
+            await link.prepare(CALL)

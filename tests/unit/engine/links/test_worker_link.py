@@ -184,7 +184,7 @@ async def test_all_that_ran_on_a_dead_worker_is_told_and_what_was_left_just_now_
             assert isinstance(await at.worker.next(), Cancel)
             at.worker.drop()
             await at.observer.state()
-        assert at.observer.deaths == [("pool:worker-0", (CHAT, CHAT), False)]
+        assert at.observer.deaths == [("pool:worker-0", (CHAT, CHAT), True)]
 
 
 async def test_an_idle_worker_that_dies_and_one_that_left_make_nobody_a_suspect(tmp_path: Path) -> None:
@@ -401,3 +401,27 @@ async def test_a_worker_that_serves_is_not_announced_again_and_one_that_left_cou
         assert (await at.observer.state()).standby == "absent"
         at.link.stand(None)
         assert (await at.observer.state()).standby == "absent"
+
+
+async def test_a_frame_beyond_what_a_step_can_hold_ends_the_connection_before_it_is_read(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at, at.link.run(CHAT, seed=1) as events:
+        await at.started()
+        assert at.worker._writer is not None
+        at.worker._writer.write((16 * 1024 * 1024).to_bytes(4, "little") + b"x")
+        with pytest.raises(WorkerDied, match="protocol_fault"):
+            await anext(events)
+
+
+async def test_a_worker_that_says_that_it_leaves_and_stays_is_told_of_until_it_is_gone(tmp_path: Path) -> None:
+    stays: list[bool] = []
+    link = WorkerLink(process_plan(tmp_path / "w"), RecordingObserver(), lambda: stays.append(link.stays))
+    async with FakeProcess(tmp_path / "w", WorkerRequest, worker_hello()) as worker:
+        link.open()
+        while stays != [False]:  # noqa: ASYNC110  # rounds of the loop, no time
+            await asyncio.sleep(0)
+        worker.send(frames.Leaving())
+        assert await worker.next() == frames.Farewell()
+        assert stays == [False, True]
+    while stays != [False, True, False]:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await link.close()

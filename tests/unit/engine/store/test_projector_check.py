@@ -93,3 +93,43 @@ def test_another_kind_of_projection_is_named(tmp_path: Path) -> None:
         path = write_projector(tmp_path / "p.gguf", extra=extra)
         with pytest.raises(GgufFault, match=r"mm.1.weight: its kind|position_embd.weight has another shape"):
             read_projector(path)
+
+
+@pytest.mark.parametrize("family", ["mlp", "gemma3"])
+@pytest.mark.parametrize(
+    ("name", "shape", "why"),
+    [
+        ("v.pre_ln.weight", (WIDTH,), ""),
+        ("v.post_ln.bias", (WIDTH,), ""),
+        ("v.patch_embd.bias", (WIDTH,), ""),
+        ("v.blk.0.ffn_up.bias", (2 * WIDTH,), ""),
+        ("v.blk.1.ffn_down.bias", (WIDTH,), ""),
+        ("v.blk.7.attn_q.weight", (3,), ""),  # of a layer that the keys leave out
+        ("model.image_newline", (3,), ""),  # not the encoder's: nobody reads it
+        ("v.pre_ln.weight", (WIDTH - 1,), "v.pre_ln.weight has another shape"),
+        ("v.post_ln.bias", (2, WIDTH), "v.post_ln.bias has another shape"),
+        ("v.blk.0.ffn_up.bias", (WIDTH,), "v.blk.0.ffn_up.bias has another shape"),
+        ("v.blk.1.ffn_down.bias", (2 * WIDTH,), "v.blk.1.ffn_down.bias has another shape"),
+        ("v.blk.0.attn_q_norm.weight", (WIDTH,), "v.blk.0.attn_q_norm.weight, which is not of its family"),
+        ("v.blk.x.attn_q.weight", (WIDTH,), "which is not of its family"),
+        ("v.patch_embd.weight.1", (WIDTH,), "which is not of its family"),
+        ("mm.input_norm.bias", (WIDTH,), "which is not of its family"),
+    ],
+)
+def test_weights_that_may_be_there(tmp_path: Path, family: str, name: str, shape: tuple[int, ...], why: str) -> None:
+    path = write_projector(tmp_path / "p.gguf", family=family, extra=(name, shape))
+    if not why:
+        assert read_projector(path)
+        return
+    with pytest.raises(GgufFault, match=why):
+        read_projector(path)
+
+
+def test_biases_follow_the_names_of_old_converters(tmp_path: Path) -> None:
+    for shape, is_right in (((WIDTH,), True), ((2 * WIDTH,), False)):
+        path = write_projector(tmp_path / "p.gguf", swapped=True, extra=("v.blk.0.ffn_up.bias", shape))
+        if is_right:
+            assert read_projector(path)
+        else:
+            with pytest.raises(GgufFault, match="another shape"):
+                read_projector(path)

@@ -39,7 +39,7 @@ LIGHT = team_view(
 PAGE_VIEW = queue_view(
     teams=(FLOOD, LIGHT),
     pools=(pool_view("qwen3:8b", waiting=13, running=4),),
-    targets=(replace(WORKER, id="qwen3:8b/0", running=4),),
+    targets=(replace(WORKER, id="pool:worker-0", models=("qwen3:8b",), running=4),),
     waiting=13,
     running=4,
     bookings=2,
@@ -133,8 +133,14 @@ def test_a_pool_that_served_nobody_has_no_measures() -> None:
 def test_targets_those_that_are_away_first() -> None:
     away = TargetView(id="x", slots=2, running=0, ready=False)
     first, second = rows(queue_view(targets=(WORKER, away)), "target")
-    assert first == ["x", "AWAY", "0/2", "0%", "-", "-"]
-    assert second == ["worker", "ready", "3/4", "93%", "1.2s", "1: 17ms, 2: 20ms, 4: 25ms, 5: 31ms"]
+    assert first == ["x", "-", "AWAY", "0/2", "0%", "-", "-"]
+    assert second == ["worker", "m:latest", "ready", "3/4", "93%", "1.2s", "1: 17ms, 2: 20ms, 4: 25ms, 5: 31ms"]
+
+
+def test_targets_are_numbered_as_people_count() -> None:
+    named = [TargetView(id=f"pool:worker-{number}", slots=1, running=0, ready=True) for number in (10, 2, 1)]
+    found = rows(queue_view(targets=tuple(named)), "target")
+    assert [row[0] for row in found] == ["pool:worker-1", "pool:worker-2", "pool:worker-10"]
 
 
 def test_more_teams_than_fit_are_counted() -> None:
@@ -163,7 +169,7 @@ def test_the_widest_lines_fit() -> None:
     view = queue_view(
         teams=(wide,),
         pools=(pool_view("m" * 80, kind="completion", prompt_tokens=16_384, output_tokens=4096, waiting=9999),),
-        targets=(TargetView(id="u" * 90, slots=16, running=16, ready=True, load_s=118, decode_s=WORKER.decode_s),),
+        targets=(replace(WORKER, id="u" * 90, models=("m" * 90,), slots=16, running=16, load_s=118),),
         waiting=9999,
         running=512,
         bookings=999,

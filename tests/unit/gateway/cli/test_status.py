@@ -48,8 +48,8 @@ def test_a_gateway_that_is_well(corral: Corral) -> None:
         "queue:   0 wait, 3 run, 0 refused ones are booked to come back",
         "decided: 7 got a slot, 0 were refused",
         "",
-        "target  state  run  busy  load  decode, by requests at once",
-        "worker  ready  3/4  93%   1.2s  1: 17ms, 2: 20ms, 4: 25ms, 5: 31ms",
+        "target  model     state  run  busy  load  decode, by requests at once",
+        "worker  m:latest  ready  3/4  93%   1.2s  1: 17ms, 2: 20ms, 4: 25ms, 5: 31ms",
     ]
 
 
@@ -138,7 +138,7 @@ def watched(corral: Corral, *words: str) -> str:
 def test_it_is_shown_again_until_ctrl_c(corral: Corral) -> None:
     blocks = watched(corral).split("at:      ")[1:]
     assert len(blocks) in (2, 3)
-    assert all("\nready:   yes\n" in block and "\nworker  ready  3/4" in block for block in blocks)
+    assert all("\nready:   yes\n" in block and "\nworker  m:latest  ready  3/4" in block for block in blocks)
 
 
 @pytest.mark.usefixtures("_interruptible")

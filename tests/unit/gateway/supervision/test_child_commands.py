@@ -30,6 +30,8 @@ def test_a_worker_is_told_all_it_needs_and_given_its_socket_only() -> None:
         "--kv-cells": "0",
         "--gpu-layers": "0",
         "--cpu-expert-layers": "0",
+        "--idle-bytes": "0",
+        "--weights": "mapped",
         "--memory-bytes": "1",
         "--listen-fd": "7",
         "--sandbox": "required",

@@ -278,3 +278,35 @@ async def test_one_that_is_told_to_end_is_left_to_its_grace(
     await keeper.stop()
     await asyncio.wait_for(keeping, 5)
     assert states.seen == ["starting", "loading", "ending", "stopped"]
+
+
+class Stays(Leaves):
+    """An upkeep that never told the process to go, and finds that it has been leaving for too long."""
+
+    def was_to_leave(self) -> bool:
+        return False
+
+
+async def test_one_that_says_that_it_leaves_and_stays_is_killed_as_stuck_and_that_is_a_death(
+    tmp_path: Path, model_file: Path
+) -> None:
+    states, upkeep = States(tmp_path), Stays()
+    oversight = Oversight(stuck_after_s=0.4, ledger=states.ledger)
+    keeper = EngineKeeper(command(STUBBORN, tmp_path / "n"), model_file, Pauses(1), upkeep, oversight)
+    keeping = asyncio.create_task(keeper.keep())
+    await until_noted(tmp_path / "n", "up")
+    upkeep.overdue = True
+    await asyncio.wait({keeping}, timeout=10)
+    assert keeping.cancelled()
+    [death] = read_notes(states.file).deaths
+    assert (death.kind, death.cause) == ("no_progress", "it said that it leaves and stayed too long, so it was killed")
+    assert upkeep.ends == [death.cause]
+
+
+async def test_a_model_that_cannot_be_loaded_is_an_error_in_the_log(tmp_path: Path, model_file: Path) -> None:
+    script = "print('worker: cannot load m: no such tensor', flush=True); raise SystemExit(3)"
+    process = msgspec.structs.replace(command(script, tmp_path / "n"), relayed=True)
+    logs = await kept(EngineKeeper(process, model_file, Pauses(1)))
+    [found] = [each for each in logs if each["event"] == "model_cannot_be_loaded"]
+    assert found["log_level"] == "error"
+    assert found["cause"].startswith("ended with status 3")

@@ -11,7 +11,7 @@ import msgspec
 from engine.frames import AskCounters, Counters, Drain, WorkerRequest
 from engine.links.loader_link import LoaderLink
 from engine.plan import Plan
-from engine.residency import LONGEST_DRAIN_S, Residence
+from engine.residency import FAREWELL_S, LONGEST_DRAIN_S, Residence
 from gateway.supervision import loader as loader_module
 from gateway.supervision.listening import listen_unix
 from gateway.supervision.loader import Loader
@@ -160,3 +160,25 @@ async def test_loaded_workers_count_as_told_only_when_something_changed(tmp_path
             at.loader._pass_time()
         assert told == []
         assert msgspec.structs.asdict(at.heard["a"])["load_s"] == 0.0
+
+
+async def test_a_worker_that_says_that_it_leaves_and_stays_is_to_be_ended_as_one_that_died(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    async with scene(tmp_path, monkeypatch) as at, at.process("a"):
+        await at.sees(a="loaded", b="unloaded")
+        upkeep, residency = at.loader.upkeep("a"), at.loader._residency
+        at.link.answers_take(100.0)
+        await at.until(lambda: residency.longest_leaving_s() == 100.0 + FAREWELL_S)
+        at.link.away(frozenset({"a"}))
+        await at.until(lambda: "a" in residency._away)
+        for _ in range(int(100 + FAREWELL_S)):
+            at.now_s += 1
+            at.loader.wanted(1, (), ("a",), 100.0)
+            assert not upkeep.is_overdue()
+        at.now_s += 1
+        at.loader.wanted(1, (), ("a",), 100.0)
+        assert upkeep.is_overdue()
+        assert not upkeep.was_to_leave(), "nobody had told it to: its end is a death"
+        await at.sees(a="restarting", b="unloaded")
+        assert not upkeep.is_overdue()

@@ -23,7 +23,15 @@ class RecordingClerk:
     def __init__(self) -> None:
         self.heard: list[Any] = []
 
-    def wanted(self, _source: int, groups: tuple[tuple[str, str], ...]) -> None:
+    def wanted(
+        self,
+        _source: int,
+        groups: tuple[tuple[str, str], ...],
+        away: tuple[str, ...] = (),
+        longest_answer_s: float = 0.0,
+    ) -> None:
+        if away or longest_answer_s:
+            self.heard.append((away, longest_answer_s))
         if groups:
             self.heard.append(groups)
 

@@ -102,7 +102,5 @@ async def test_a_worker_that_is_not_there_is_not_asked(tmp_path: Path, child: in
     os.kill(child, signal.SIGSTOP)
     assert await until(lambda: oversight.look(child, 1.0, serves=False).work is not None)
     assert oversight.look(child, 1.0, serves=False).totals is None
-    oversight.greeted("nothing that greets")
-    oversight.received("nothing that counts")
-    oversight.lost("gone")
+    oversight.lost()
     await oversight.close()

@@ -128,3 +128,21 @@ async def test_what_loads_models_runs_beside_the_keepers_and_ends_with_them(tmp_
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(running, 20) == 0
     assert acts == ["begun", "ended"]
+
+
+async def test_where_loading_cannot_be_kept_the_supervisor_ends_with_a_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = Scene(tmp_path)
+
+    async def given_up(_load: object) -> int:
+        await at.ready.wait()
+        return 1
+
+    async def load() -> None:
+        """Never begun."""
+
+    monkeypatch.setattr("gateway.supervision.supervisor.keep_loading", given_up)
+    supervisor = Supervisor([at.engine], at.gateway, lambda: True, load)
+    assert await asyncio.wait_for(supervisor.run(), 20) == 1
+    assert at.engine._child is None or not at.engine._child.running

@@ -27,15 +27,23 @@ Fence = Annotated[int, Meta(ge=0, lt=2**53)]
 """The epoch of the gateway that decided for all of them; 0 where a gateway decides alone."""
 
 
+MAX_GATEWAY_NAME = 96
+"""An instance's name in the audit log, and what tells its processes apart."""
+
+
 class Frame(Struct, frozen=True, tag=True, kw_only=True):
     """Base of all frames; the type's name is its tag."""
 
 
 class Hello(Frame, frozen=True, tag=True, kw_only=True):
-    """First frame of a gateway on any connection. Who wants no `Step`s, as the supervisor, says so."""
+    """First frame of a gateway on any connection. Who wants no `Step`s, as the supervisor, says so.
+
+    `name` is the gateway process's own: what it starts is counted under it.
+    """
 
     version: int
     steps: bool = True
+    name: Annotated[str, Meta(max_length=MAX_GATEWAY_NAME)] = ""
 
 
 # ---- gateway -> worker
@@ -90,7 +98,10 @@ WorkerRequest = Hello | Start | Cancel | AskCounters | Drain | Farewell
 
 
 class WorkerHello(Frame, frozen=True, tag=True, kw_only=True):
-    """First frame of a worker: what it serves. `adapters` are those it loaded, by the catalogue's names."""
+    """First frame of a worker: what it serves. `adapters` are those it loaded, by the catalogue's names.
+
+    `life` is drawn at the worker's start: its counts begin at nothing with it.
+    """
 
     version: int
     model: str
@@ -100,6 +111,7 @@ class WorkerHello(Frame, frozen=True, tag=True, kw_only=True):
     threads: Count
     pid: int
     adapters: tuple[str, ...] = ()
+    life: Annotated[str, Meta(max_length=32, pattern="^[0-9a-f]*$")] = ""
 
 
 class Output(Frame, frozen=True, tag=True, kw_only=True):
@@ -150,11 +162,28 @@ class Step(Frame, frozen=True, tag=True, kw_only=True):
     slots: Count
 
 
+class Tally(Struct, frozen=True, kw_only=True):
+    """What a worker did for the gateways of one name, since its start (`engine.batching.tallies`).
+
+    `taken` starts were answered by anything but `SlotTaken`; of these `ended` with a reason, which the tokens are of,
+    and `failed` with a fault. `connected`: somebody of that name holds a connection now.
+    """
+
+    gateway: Annotated[str, Meta(max_length=MAX_GATEWAY_NAME)]
+    taken: Count
+    ended: Count
+    failed: Count
+    prompt_tokens: Count
+    output_tokens: Count
+    connected: bool = True
+
+
 class Counters(Frame, frozen=True, tag=True, kw_only=True):
     """Totals since the worker's start. `decode_calls` counts `llama_decode`, in which
     `output_tokens` were sampled; `steps` counts loop steps, `cancelled` freed before their end. `adapter_changes`
     counts steps that ran under another adapter than the one before. `parked` counts requests that gave way to full
-    memory, `recomputed_tokens` the rows that this or a lost prefix cost again, not among `prefill_tokens`.
+    memory, `recomputed_tokens` the rows that this or a lost prefix cost again, not among `prefill_tokens`. `tallies`
+    are the same from outside, by gateway. A worker that ends says its last ones unasked.
     """
 
     decode_calls: int
@@ -169,6 +198,7 @@ class Counters(Frame, frozen=True, tag=True, kw_only=True):
     adapter_changes: int = 0
     parked: int = 0
     recomputed_tokens: int = 0
+    tallies: tuple[Tally, ...] = ()
 
 
 class Leaving(Frame, frozen=True, tag=True, kw_only=True):

@@ -7,7 +7,7 @@ sees: one worker, or one upstream.
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -78,6 +78,14 @@ class TargetState(Struct, frozen=True, kw_only=True):
     standby: Standby = ""
     load_s: float = 0.0
     fault: str = ""
+
+
+@runtime_checkable
+class TakenRun(Protocol):
+    """A run that knows who took it: the life of a worker process, "" once it turned out that nobody has."""
+
+    @property
+    def taken_by(self) -> str: ...
 
 
 class Observer(Protocol):

@@ -17,7 +17,7 @@ from engine.links.call_frames import with_system
 from engine.links.loader_link import LoaderLink
 from engine.links.picture_budget import PictureBudget
 from engine.links.preparer_link import PreparerLink
-from engine.links.worker_link import WorkerLink
+from engine.links.worker_link import WorkerCount, WorkerLink
 from engine.plan import Plan
 from engine.residency import Group, Residence
 from policies.call import Call, CallKind, Event, ModelCard, ModelDescription
@@ -33,13 +33,18 @@ def _draw_seed() -> int:
 class Pool:
     """`Engine` over the processes of `plan`. `draw_seed` gives the seed of a call that names none.
 
-    `loader_socket` is where the loader listens; without one every worker is taken to be loaded for good.
+    `loader_socket` is where the loader listens; without one every worker is taken to be loaded for good. `name` is
+    this gateway's process, under which the workers count what it starts.
     """
 
     isolates = True
 
-    def __init__(self, plan: Plan, draw_seed: Callable[[], int] = _draw_seed, loader_socket: str = "") -> None:
+    def __init__(
+        self, plan: Plan, draw_seed: Callable[[], int] = _draw_seed, loader_socket: str = "", name: str = ""
+    ) -> None:
         self._plan = plan
+        self._name = name
+        self._on_count: Callable[[WorkerCount], None] = lambda _count: None
         self._draw_seed = draw_seed
         self._pictures = PictureBudget()
         self._workers: dict[str, WorkerLink] = {}
@@ -53,7 +58,7 @@ class Pool:
             if process.role == "preparer":
                 self._preparers[process.model] = PreparerLink(process)
             else:
-                worker = WorkerLink(process, observer, self._say_away)
+                worker = WorkerLink(process, observer, self._say_away, self._name, self._hear_count)
                 self._workers[worker.target] = worker
                 worker.introduce()
         for link in self._links():
@@ -93,6 +98,14 @@ class Pool:
         answers = await asyncio.gather(*map(_counters, workers))
         return {worker.target: answer for worker, answer in zip(workers, answers, strict=True) if answer is not None}
 
+    def subscribe_counts(self, hear: Callable[[WorkerCount], None]) -> None:
+        """`hear` what `ask_counts` asked for, and the last counts of every worker that ends."""
+        self._on_count = hear
+
+    def ask_counts(self) -> int:
+        """Ask every worker that is there, and tell how many; the answers come when each is between two steps."""
+        return sum(worker.ask_count() for worker in self._workers.values())
+
     # ---- loading
 
     def want(self, waited_for: Iterable[tuple[str, CallKind]]) -> None:
@@ -116,6 +129,9 @@ class Pool:
         return self._residences
 
     # ---- inside
+
+    def _hear_count(self, count: WorkerCount) -> None:
+        self._on_count(count)
 
     def _stand(self, residences: tuple[Residence, ...]) -> None:
         self._residences = residences

@@ -232,6 +232,7 @@ def _serve(options: argparse.Namespace, loop: "Loop", context_tokens: int, stop:
         threads=options.threads,
         pid=os.getpid(),
         adapters=loop.adapters,
+        life=os.urandom(8).hex(),
     )
     with socket.socket(fileno=options.listen_fd) as listener:
         service = WorkerService(listener, loop, hello, stop)

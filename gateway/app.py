@@ -7,6 +7,7 @@ cut, records are written, and only then the log closes.
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -15,8 +16,23 @@ import structlog
 from engine.interface import TargetState
 from engine.residency import Residence
 from gateway.admin.admin_socket import AdminSocket
-from gateway.audit.audit_log import AuditLog, stamp_now
+from gateway.audit.anchors import AnchoredLog, Anchors, open_places
+from gateway.audit.audit_disk import RealDisk
+from gateway.audit.audit_keeping import AuditKeeping
+from gateway.audit.audit_log import AuditLog, AuditNotOpened, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
+from gateway.audit.chain_lookout import ChainLookout
+from gateway.audit.content_keeper import ContentKeeper
+from gateway.audit.content_retention import keep_to_retention
+from gateway.audit.count_records import CountRecords
+from gateway.audit.counts import CountedLog, OpenRuns
+from gateway.audit.disk_guard import DiskGuard
+from gateway.audit.hold_book import HoldBook
+from gateway.audit.index.index_keeper import IndexKeeper
+from gateway.audit.sealed_record import RecordSealer
+from gateway.audit.segment_keeper import SegmentKeeper
+from gateway.audit.signed_log import sign_log
+from gateway.audit.vault import Vault, opened_vault
 from gateway.backdoor.back_door import watch_from
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock, SystemClock
@@ -58,11 +74,13 @@ from gateway.scheduling.shared_queue import SharedQueue
 from gateway.setting import Setting, admin_gid
 from gateway.stream_watch import StreamWatch
 from gateway.tokens.token_verifier import TokenVerifier
+from gateway.upstreams.ollama import OllamaUpstream
 from gateway.worker_deaths import WorkerDeaths
 from policies.access import ListenerName
 from policies.addresses.networks import Address
 from policies.admitting.bands import band_terms
 from policies.audit_record import Actor, system_record
+from policies.auditing.refusal_sampling import RefusalSampling
 from policies.credentials.principal import Principal
 from policies.limiting.guessing import Guessing
 
@@ -70,6 +88,8 @@ log = structlog.get_logger("corral.gateway")
 
 CUT_GRACE_S = 3.0
 """What cut streams get to send their last words."""
+STANDARD_S = 1.0
+"""By then the record of a served request is lasting where `audit.durability` is standard: a slow log is waited for."""
 
 
 class App:
@@ -81,6 +101,7 @@ class App:
         audit_log: AuditLog,
         keys: KeyStore,
         place: str,
+        vault: Vault,
         make_scheduler: MakeScheduler | None = None,
     ) -> None:
         self._setting = setting
@@ -89,11 +110,14 @@ class App:
         self._shared = open_shared_store(shared, setting.home, place, self._clock) if shared is not None else None
         self._audit_log = audit_log
         self._keys = keys
+        self._vault = vault
         self._draining = False
         self._recorded: dict[str, tuple[bool, int]] = {}
         self.running = Running()
         self.metrics = Metrics()
-        self._pool = open_pool(setting.home)
+        self._place = place
+        self._process = f"{place}:{secrets.token_hex(4)}"
+        self._pool = open_pool(setting.home, self._process)
         self.dispatcher = Dispatcher(
             open_engines(setting.config.upstreams, setting.home, self._pool),
             self._clock,
@@ -113,8 +137,16 @@ class App:
         self._copy = TrustedCopy(keys, self._clock, setting.config.gateway.stale_keys_s, shared=store is not None)
         self._sharing = open_sharing(store, setting.home, keys, self._copy)
         self._streams = StreamWatch(keys, self.running, self._clock)
+        self.anchors = self._open_anchors()
+        self._runs = OpenRuns()
+        anchored = AnchoredLog(audit_log, self.anchors.refuses)
+        self._counted = CountedLog(anchored, self._runs, self._process, self._clock.unix_ns() / 1e9)
         self._tokens = self._open_tokens()
+        self._sampling = RefusalSampling(setting.config.audit.full_refusals_per_minute)
+        self._keeping = self._make_keeping(place)
         self.gate = self._make_gate()
+        upstreams = [each for each in self.dispatcher.engines if isinstance(each, OllamaUpstream) and each.counts]
+        self._counts = CountRecords(audit_log.submit, stamp_now, self._runs, self._process, (self._pool, upstreams))
         self._tls = open_tls(setting, self.gate.audit.noted_later, self._clock.unix_ns() / 1e9)
         self._deaths = WorkerDeaths(setting.home.run / PROCESSES_FILE, self.gate.audit.noted_later)
         self._deaths.subscribe(self.dispatcher.suspects.confirm)
@@ -137,10 +169,12 @@ class App:
     async def start(self) -> None:
         """Connect, accept, and say so in the log."""
         in_force = self.gate.in_force
-        await self._note("gateway.started", {"policy_hash": in_force.hash, "policy_author": in_force.author})
+        policy = {"policy_hash": in_force.hash, "policy_author": in_force.author}
+        await self._note("gateway.started", {**policy, "process": self._process})
         self._back_door.hold_unchecked()
         if self._shared is not None:
             await self._shared.start(self.gate.audit.noted_later)
+        self.anchors.start()
         await self.dispatcher.start_up()
         self._say_longest_answer()
         self.dispatcher.take_bands(band_terms(in_force.policy))
@@ -154,7 +188,12 @@ class App:
             self._listeners[name] = listener
         await self._admin_socket.start()
         self._go("housekeeping", self._housekeeping().run())
+        self._go("audit keeping", self._keeping.run())
+        self._go("audit index", IndexKeeper(self._setting.home).run())
         self._go("policy watch", self._policy_watch.run())
+        retention = keep_to_retention(self._vault.content, self._clock, self.gate.audit.noted_later)
+        self._go("content retention", retention)
+        self._go("counts", self._counts.run(self._setting.config.audit.count_every_s))
         if self._setting.config.back_door.enabled:
             self._go("back door watch", self._back_door.run())
 
@@ -195,9 +234,12 @@ class App:
             await self._sharing.close()
         await self._admin_socket.close()
         await self._tokens.close()
+        await self.gate.audit.close()  # what is open in the last counts is open for good
+        await self._counts.last()
         await self.dispatcher.close()
         await self.gate.store.close()
         await self.gate.audit.close()
+        await self._keeping.tell_counts()
         await self._note("gateway.stopped", {})
 
     def ready(self) -> bool:
@@ -215,7 +257,7 @@ class App:
             Facts(
                 started=bool(self._tasks),
                 draining=self._draining,
-                recording=self._audit_log.available,
+                recording=self._audit_log.available and not self.anchors.refuses(),
                 serving=self.dispatcher.ready(),
                 unkept=tuple(name for name, kept in works.items() if not kept),
                 keyless=self._tokens.keyless(),
@@ -241,7 +283,7 @@ class App:
                 "public": Door(setting.config.public, self._certificate_hosts),
                 "admin": Door(setting.config.admin, self._certificate_hosts),
             },
-            routes=route_tables(self.ready, self._metrics_page, self.dispatcher.view),
+            routes=route_tables(self.ready, self._metrics_page, self.dispatcher.view, self._counted.told),
             dialects=dialects,
             body_limit_bytes=setting.config.public.max_body_bytes,
             body_timeout_s=setting.config.public.body_timeout_s,
@@ -250,7 +292,15 @@ class App:
             grants=self._keys.grants.of_team,
             catalogue=self.dispatcher.catalogue,
             dispatcher=self.dispatcher,
-            audit=RequestAudit(self._audit_log, stamp_now, policy_hash=lambda: self.gate.in_force.hash),
+            runs=self._runs,
+            audit=RequestAudit(
+                self._counted,
+                stamp_now,
+                policy_hash=lambda: self.gate.in_force.hash,
+                keeper=ContentKeeper(self._vault.content, self._vault.persons),
+                sampling=self._sampling,
+                may_answer_early=self._may_answer_early,
+            ),
             running=self.running,
             accepted=self._accepted,
             finished=self.metrics.finished,
@@ -259,6 +309,17 @@ class App:
             keep_alive_most_s=setting.config.engine.keep_alive_most_s,
             log_bug=log_bug,
         )
+
+    def _open_anchors(self) -> Anchors:
+        """Where checkpoints go. Raises AuditNotOpened for a file of theirs that cannot be read."""
+        audit, home = self._setting.config.audit, self._setting.home
+        folder = home.audit / self._place
+        try:
+            places = open_places(audit, home.path, folder, lambda: self._clock.unix_ns() / 1e9)
+        except OSError as fault:
+            named = fault.filename or "a certificate of audit.witnesses or audit.anchors"
+            raise AuditNotOpened(f"cannot use {named}: {fault.strerror or fault}: see audit in config.yaml") from None
+        return Anchors(audit, places, folder, self._clock, self._note_later)
 
     def _verifiers(self) -> Verifiers:
         return Verifiers(
@@ -293,7 +354,19 @@ class App:
             streams=self._streams,
             key_watch=self._key_watch,
             deaths=self._deaths,
+            persons=self._vault.persons,
+            lookout=ChainLookout(self._setting.home.audit, self._place, self.gate.audit.noted_later),
         )
+
+    def _make_keeping(self, place: str) -> AuditKeeping:
+        audit, writer = self._setting.home.audit, self._audit_log.writer
+        keeper = SegmentKeeper(audit / place, RealDisk(), lambda: writer.open_from, lambda: writer.closed)
+        days = self._setting.config.audit.retention_days
+        return AuditKeeping(self._audit_log, keeper, HoldBook(audit), days, self._sampling)
+
+    def _may_answer_early(self) -> bool:
+        """Where the end of a request may be recorded after its answer, as long as the log keeps up."""
+        return self._setting.config.audit.durability == "standard" and self._audit_log.behind_s() < STANDARD_S
 
     def _make_policy_watch(self) -> PolicyWatch:
         setting = self._setting
@@ -333,6 +406,7 @@ class App:
         for name, listener in self._listeners.items():
             self.metrics.door(name, listener.open_connections, listener.counts)
         self.metrics.key_ends(self._key_watch.ends())
+        self.metrics.audit_log(self._audit_log.disk_state, self._sampling.sampled)
         self.metrics.back_doors(self._back_door.doors.findings())
         self.metrics.key_sets(self._tokens.key_set_ages())
         self._deaths.look()
@@ -357,6 +431,8 @@ class App:
             store=self._shared.state if self._shared is not None else lambda: None,
             deaths=self._deaths,
             residences=self._residences,
+            vault=self._vault,
+            anchors=self.anchors.shown,
         )
         return await acts.perform(name, arguments, actor)
 
@@ -376,19 +452,33 @@ async def opened(setting: Setting, make_scheduler: MakeScheduler | None = None) 
     """The app of `setting`, started; closed when the block ends (`drain` it before).
 
     `make_scheduler` puts another queue in the place of the usual one, to measure beside it.
-    Raises NoPlace, AuditNotOpened, PolicyUnavailable, UnfitPepper, PlanFault or TlsFault, each one line.
+    Raises NoPlace, AuditNotOpened, KeysNotOpened, PolicyUnavailable, UnfitPepper, PlanFault or TlsFault, each one
+    line.
     """
-    place = hold_place(setting.home.audit, this_host())
-    audit_log = AuditLog.open(place.folder, node=this_host(), segment_bytes=setting.config.audit.segment_bytes)
+    with opened_vault(setting.home) as vault:
+        async with _opened(setting, vault, make_scheduler) as app:
+            yield app
+
+
+@contextlib.asynccontextmanager
+async def _opened(setting: Setting, vault: Vault, make_scheduler: MakeScheduler | None) -> AsyncIterator[App]:
+    place, sealer = hold_place(setting.home.audit, this_host()), RecordSealer(vault.persons)
+    size = setting.config.audit.segment_bytes
+    audit_log = AuditLog.open(place.folder, node=this_host(), segment_bytes=size, sealer=sealer)
     try:
+        checkpointer = sign_log(audit_log, place.folder)
+        audit_log.watch(DiskGuard(place.folder, RealDisk(), setting.config.audit.reserve_bytes))
         keys = KeyStore.open(setting.home.keys)
         try:
-            app = App(setting, audit_log, keys, place.name, make_scheduler)
+            app = App(setting, audit_log, keys, place.name, vault, make_scheduler)
+            checkpointer.subscribe(app.anchors.hear)
             await app.start()
             try:
                 yield app
             finally:
                 await app.close()
+                await audit_log.close()  # makes the last checkpoint
+                await app.anchors.close()
         finally:
             keys.close()
     finally:

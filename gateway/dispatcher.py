@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from engine.errors import SlotTaken
-from engine.interface import Engine, Prepared, StepReport, TargetState
+from engine.interface import Engine, Prepared, StepReport, TakenRun, TargetState
 from gateway.catalogue import Catalogue
 from gateway.clock import Clock
 from gateway.demand import Demand
@@ -64,6 +64,7 @@ class Told(Protocol):
 
     def queue_answered(self, forecast: Forecast, *, waits: bool) -> None: ...
     def dispatched(self, target: str) -> None: ...
+    def taken(self, run: TakenRun | None) -> None: ...
     def back_in_queue(self) -> None: ...
     def slot_over(self) -> None: ...
 
@@ -144,9 +145,11 @@ class Admission:
                 raise TypeError("events before a turn")
             try:
                 run = self._dispatcher.engine_of(slot.target).run(slot.target, self._prepared, slot.fence)
-                async with run as events, read_ahead(self._reported(events)) as ahead:
-                    async for event in ahead:
-                        yield event
+                async with run as events:
+                    self._told.taken(events if isinstance(events, TakenRun) else None)
+                    async with read_ahead(self._reported(events)) as ahead:
+                        async for event in ahead:
+                            yield event
                 return  # without an end of its own it has left, and its slot is free
             except SlotTaken:
                 self._told.back_in_queue()

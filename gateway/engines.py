@@ -12,10 +12,12 @@ from gateway.outbound import Outbound
 from gateway.upstreams.ollama import OllamaUpstream
 
 
-def open_pool(home: Home) -> Pool | None:
-    """The workers that the plan in `home` names, None without a plan. Raises PlanFault."""
+def open_pool(home: Home, name: str = "") -> Pool | None:
+    """The workers that the plan in `home` names, None without a plan. `name` is this process's. Raises PlanFault."""
     plan_file = home.run / PLAN_FILE
-    return Pool(read_plan(plan_file), loader_socket=str(home.run / LOADER_SOCKET)) if plan_file.exists() else None
+    if not plan_file.exists():
+        return None
+    return Pool(read_plan(plan_file), loader_socket=str(home.run / LOADER_SOCKET), name=name)
 
 
 def open_engines(upstreams: tuple[UpstreamSettings, ...], home: Home, pool: Pool | None) -> tuple[Engine, ...]:

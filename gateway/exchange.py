@@ -1,7 +1,7 @@
 """One exchange: what is known of a request so far, for its log line and its audit records.
 
 The flow writes each step's evidence here as it is proven; the audit records are made from it by
-`gateway.request_audit`. Nothing here is a prompt, a header or a key.
+`gateway.request_audit`. Nothing here is a header or a key, and a prompt only where `capture` follows it.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,9 @@ import msgspec
 from msgspec import structs
 
 from engine.errors import EngineError
+from engine.interface import TakenRun
+from gateway.audit.content_keeper import Capture
+from gateway.audit.recording import Recording
 from gateway.clock import Clock
 from gateway.dialects.contract import Renderer
 from gateway.incoming import Incoming, TlsFacts
@@ -22,6 +25,7 @@ from policies.access import ListenerName
 from policies.addresses.networks import Address
 from policies.admitting.effects import Forecast
 from policies.audit_record import Actor
+from policies.auditing.trace_context import read_trace_id
 from policies.call import Embedded, Event, Final, ModelCard, Reasoning, Text, ToolCalled, Usage
 from policies.credentials.principal import Principal
 from policies.errors import Refused
@@ -31,6 +35,8 @@ from policies.standing import Standing
 
 BYTES_PER_TOKEN = 4
 """The usual ratio of English text and JSON."""
+UPSTREAM = "upstream"
+"""What stands for the life of a target that tells none."""
 PROMISE = "deadline_unreachable"
 """The code of a promise that cannot be kept."""
 
@@ -48,8 +54,7 @@ class Exchange:
         self.id = new_request_id(self.arrived_ns)
         self.method = incoming.method
         self.listener: ListenerName = incoming.listener
-        self.peer = incoming.peer
-        self.via = incoming.via
+        self.peer, self.via = incoming.peer, incoming.via
         self.tls: TlsFacts | None = incoming.tls
         self.dialect = dialect_of(incoming.target)
         self.in_force: PolicyInForce | None = None
@@ -62,10 +67,14 @@ class Exchange:
         """Whom a refused credential names, while there is no principal."""
         self.rule = ""
         self.authorized = False
+        self.recording: Recording | None = None
+        """The record of the authorization, on its way."""
         self.params: Mapping[str, int | float | bool | None] = {}
         self.model: ModelCard | None = None
         self.target = ""
         self.dispatched_ns = 0
+        self.taken_by: Callable[[], str] = str
+        """Who has or had it, for the counts: the life of a worker, `upstream`, or "" for nobody."""
         self.forecast: Forecast | None = None
         """What the queue said of the wait when it was asked; None before that."""
         self.admission: AdmissionDecision | None = None
@@ -73,24 +82,22 @@ class Exchange:
         """From the queue's being asked to its last word: a slot, or a refusal."""
         self.terms: QueueTerms | None = None
         """On what terms the queue was asked; times count from the request's arrival."""
-        self.turned_away_for = ""
-        self.answered_ns = 0
-        self.first_event_ns = 0
+        self.turned_away_for = self.finish = ""
+        self.answered_ns = self.first_event_ns = self._asked_ns = 0
         self.prompt_tokens = 0
         self.usage = Usage()
         self.standings: tuple[Standing, ...] = ()
         self.would_refuse: tuple[str, ...] = ()
-        self.finish = ""
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.status = 0
+        self.bytes_in = self.bytes_out = self.status = 0
         self.renderer: Renderer | None = None
         self.shape: StreamShape = Plain()
         self.streaming = False
         """A stream has begun and its last words are still to come: only then can an error travel inside it."""
         self.cut: Refused | EngineError | None = None
         self.stop: Callable[[], object] = lambda: None
-        self._asked_ns = 0
+        self.trace_id = read_trace_id(incoming.headers)
+        self.capture: Capture | None = None
+        """What follows its content, once it is authorized; None where nothing does."""
 
     def elapsed_ns(self) -> int:
         """Nanoseconds since arrival, on the monotonic clock."""
@@ -121,8 +128,13 @@ class Exchange:
         self.queued_ns = self.elapsed_ns() - self._asked_ns
         self.admission = self.admission or "admitted"
 
+    def taken(self, run: TakenRun | None) -> None:
+        """The target has the request; `run` knows which worker that is, None for an upstream that began to answer."""
+        self.taken_by = (lambda: UPSTREAM) if run is None else lambda: run.taken_by
+
     def back_in_queue(self) -> None:
         """The slot was taken: the request waits again, and has run nowhere."""
+        self.taken_by = str
         self.target, self.dispatched_ns, self.queued_ns = "", 0, None
         self.admission = "queued"
 
@@ -165,6 +177,8 @@ class Exchange:
         Until the engine's own counts come with its last event, what was passed on counts, so that a request that
         is cut off leaves a record of what it had.
         """
+        if self.capture is not None:
+            self.capture.take(event)
         if isinstance(event, Text | Reasoning | ToolCalled | Embedded) and not self.first_event_ns:
             self.first_event_ns = self.elapsed_ns()
         if passed_on := tokens_of(event):

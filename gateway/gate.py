@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import structs
 
 from engine.errors import ModelNotReady, SlotTaken, UpstreamFailed, WorkerDied
 from engine.interface import Prepared
 from engine.residency import Residence
+from gateway.audit.counts import OpenRuns
 from gateway.call_identity import call_identity
 from gateway.call_params import call_params
 from gateway.catalogue import Catalogue
@@ -65,6 +66,7 @@ class Gate:
     residences: Callable[[], tuple[Residence, ...]] = tuple
     keep: Callable[[str, float], None] = lambda _model, _seconds: None
     keep_alive_most_s: float = 0.0
+    runs: OpenRuns = field(default_factory=OpenRuns)
 
     def widened(self, team: Team, name: str) -> Team:
         """The team called `name` with the temporary exceptions that hold at this request."""
@@ -139,6 +141,7 @@ class Gate:
         team, spent_s = grant.team, exchange.elapsed_ns() / 1e9
         terms = queue_terms(wish, team, policy.bands, spent_s)
         exchange.queued_on(terms, spent_s)
+        self.runs.begin(exchange)
         applicant = Applicant(
             team=grant.principal.team,
             weight=team.weight,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.audit.audit_log import AuditLog
+from gateway.audit.chain_lookout import ChainLookout
+from gateway.audit.persons import Persons
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock
 from gateway.http.tls_reload import TlsReload
@@ -17,7 +19,7 @@ from gateway.keys.trusted_copy import TrustedCopy
 from gateway.running import Running
 from gateway.stream_watch import StreamWatch
 from gateway.worker_deaths import WorkerDeaths
-from policies.errors import PolicyUnavailable
+from policies.errors import AuditUnavailable, PolicyUnavailable
 
 log = structlog.get_logger("corral.gateway")
 
@@ -42,6 +44,8 @@ class Housekeeping:
     streams: StreamWatch
     key_watch: KeyWatch
     deaths: WorkerDeaths
+    lookout: ChainLookout
+    persons: Persons
 
     async def run(self) -> None:
         """A round each `ROUND_S`, until cancelled."""
@@ -54,6 +58,10 @@ class Housekeeping:
         self.audit_log.try_again()
         self._look_at_tls()
         try:
+            self.persons.refresh()
+        except AuditUnavailable as fault:
+            log.error("persons_fault", reason=fault.reason)
+        try:
             self.copy.refresh()
             self.keys.flush()
         except PolicyUnavailable as fault:
@@ -63,6 +71,7 @@ class Housekeeping:
             self.key_watch.look_at_ends()
             self.deaths.look()
             self._end_grants()
+            self.lookout.look(self.clock.mono_ns() / 1e9)
 
     def _look_at_tls(self) -> None:
         """Take changed files over, and cut what a client certificate carries that no longer holds."""

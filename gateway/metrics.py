@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from engine.frames import Counters
 from engine.interface import StepReport
 from engine.residency import Residence
+from gateway.audit.disk_guard import DiskState
 from gateway.backdoor.findings import Finding
 from gateway.dispatcher import Dispatcher
 from gateway.exchange import Exchange
@@ -17,10 +19,12 @@ from gateway.limits.fallback_store import StoreState
 from gateway.loaded_models import SERVES
 from gateway.queue_metrics import QueueMetrics
 from gateway.scheduling.shared_queue import SharedQueue
+from policies.auditing.disk_room import LEVELS
 from policies.certificates.tls_expiry import FileEnd
 from policies.credentials.key_expiry import KeyEnd
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+WORKER_TOTALS = tuple(field.name for field in structs.fields(Counters) if field.type is int)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -79,6 +83,12 @@ class Metrics:
             ("figure",),
             registry=registry,
         )
+        self._audit_disk = Gauge(
+            "corral_audit_disk", "The log's disk: used_percent, level (0 to 3), reserve", ("figure",), registry=registry
+        )
+        self._sampled = Gauge(
+            "corral_refusals_sampled", "Refusals since the start that were counted only", registry=registry
+        )
         self._loaded = Gauge(
             "corral_worker_loaded", "1 for a worker in memory", ("process", "model", "state"), registry=registry
         )
@@ -126,6 +136,14 @@ class Metrics:
         self._door.labels(listener, "open").set(open_connections)
         for outcome in fields(counts):
             self._door.labels(listener, outcome.name).set(getattr(counts, outcome.name))
+
+    def audit_log(self, disk: DiskState | None, sampled: int) -> None:
+        """How it stands with the log's disk, and how many refusals have no record of their own."""
+        self._sampled.set(sampled)
+        if disk is not None:
+            self._audit_disk.labels("used_percent").set(disk.used_percent)
+            self._audit_disk.labels("level").set(LEVELS.index(disk.level))
+            self._audit_disk.labels("reserve").set(int(disk.reserve))
 
     def key_ends(self, ends: Iterable[KeyEnd]) -> None:
         """The keys that end soon, and no others: one that was replaced or revoked leaves the page."""
@@ -194,7 +212,7 @@ class Metrics:
             self._busy.labels(target.id).set(target.running)
             self._ready.labels(target.id).set(target.ready)
         for name, counted in counters.items():
-            for counter in counted.__struct_fields__:
+            for counter in WORKER_TOTALS:
                 self._worker.labels(name, counter).set(getattr(counted, counter))
         return generate_latest(self.registry)
 

@@ -67,13 +67,16 @@ class Outbound:
         *,
         max_body_bytes: int | None = None,
         total_s: float | None = None,
+        content_type: str = "application/json",
     ) -> bytes:
         """One whole answer, of at most `max_body_bytes` (64 MiB), within `total_s` seconds from first to last.
+
+        `content_type` is that of `body`.
 
         Raises OutboundRefused for a status that is not 2xx, OutboundFault for the rest.
         """
         try:
-            async with asyncio.timeout(total_s), self._request(method, path, body) as response:
+            async with asyncio.timeout(total_s), self._request(method, path, body, content_type) as response:
                 return await _read_bounded(response, max_body_bytes or MAX_BODY_BYTES)
         except TimeoutError:
             raise OutboundFault("answer too slow") from None
@@ -93,9 +96,11 @@ class Outbound:
             yield _lines(response)
 
     @contextlib.asynccontextmanager
-    async def _request(self, method: str, path: str, body: bytes | None) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _request(
+        self, method: str, path: str, body: bytes | None, content_type: str = "application/json"
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            async with self._send(method, path, body) as response:
+            async with self._send(method, path, body, content_type) as response:
                 if not 200 <= response.status < 300:
                     raise OutboundRefused(response.status, await _read_bounded(response, MAX_REFUSAL_BYTES))
                 yield response
@@ -103,15 +108,18 @@ class Outbound:
             raise OutboundFault(type(fault).__name__) from None
 
     def _send(
-        self, method: str, path: str, body: bytes | None
+        self, method: str, path: str, body: bytes | None, content_type: str = "application/json"
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         url = self._base_url + path
-        return self._client().request(method, url, data=body, allow_redirects=False, ssl=self._tls or True)
+        headers = {"Content-Type": content_type}
+        return self._client().request(
+            method, url, data=body, headers=headers, allow_redirects=False, ssl=self._tls or True
+        )
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                headers={"Content-Type": "application/json", **self._headers},
+                headers=self._headers,
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,

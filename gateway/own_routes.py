@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import json
 
-from gateway.dialects.contract import Answer, Report
+from gateway.dialects.contract import Answer, OwnReport, Report
 from gateway.dialects.route import Route
 from gateway.metrics import CONTENT_TYPE
 from policies.admitting.queue_view import QueueView
+from policies.authorization import Grant
 
 GET = ("GET", "HEAD")
+COUNTS_PATH = "/corral/counts"
 
 
 def health_routes(ready: Callable[[], bool]) -> tuple[Route, ...]:
@@ -40,6 +42,18 @@ def queue_route(view: Callable[[], QueueView]) -> Route:
         return Answer(status=200, body=json.encode(view()))
 
     return Route(GET, "/queue", "ollama", "metrics", 0, lambda _body, _model: Report(answer=answer))
+
+
+def counts_route(counts: Callable[[Grant], bytes]) -> Route:
+    """What this process has served since its start, for a Corral in front that holds it against its own records.
+
+    A key learns its own counts; one that holds `metrics` too, those of all callers.
+    """
+
+    def answer(grant: Grant) -> Answer:
+        return Answer(status=200, body=counts(grant))
+
+    return Route(GET, COUNTS_PATH, "ollama", "inference", 0, lambda _body, _model: OwnReport(answer=answer))
 
 
 def _status(word: str, status: int) -> Answer:

@@ -20,6 +20,7 @@ from engine.private_memory import keep_memory_private
 from gateway.app import opened
 from gateway.audit.audit_log import AuditNotOpened
 from gateway.audit.audit_place import NoPlace
+from gateway.audit.home_secret import KeysNotOpened
 from gateway.configuration.config import ConfigFaults, load_config
 from gateway.heap import keep_large_buffers_apart
 from gateway.homes.home import Home
@@ -47,6 +48,7 @@ FAULTS = (
     SharedStoreFault,
     NoPlace,
     AuditNotOpened,
+    KeysNotOpened,
     HomeInUse,
     UnfitPepper,
     UnfitParser,

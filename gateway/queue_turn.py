@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
 from gateway.answers import begin, write_due
+from gateway.audit.recording import Recording
 from gateway.dialects.contract import Renderer
 from gateway.dialects.wire import EVENT_STREAM
 from gateway.exchange import Exchange
@@ -72,13 +73,25 @@ def queued_comment(forecast: Forecast) -> bytes:
     return b": queued pos=%d eta_ms=%d\n\n" % (forecast.position, told_ms(forecast.wait_s))
 
 
-async def take_turn(admission: Waiting, exchange: Exchange, reply: Reply, renderer: Renderer, *, events: bool) -> None:
+async def take_turn(
+    admission: Waiting, exchange: Exchange, reply: Reply, renderer: Renderer, recording: Recording, *, events: bool
+) -> None:
     """Wait for the slot; with `events`, and where the answer has a place for them, tell of the wait meanwhile.
 
-    Raises what `Waiting.turn` does, and ClientGone.
+    Nothing is told, and no slot used, before the authorization's `recording` is lasting. Raises what `Waiting.turn`
+    does, AuditUnavailable, and ClientGone.
     """
-    if not (events and renderer.streamed and renderer.content_type.startswith(EVENT_STREAM)):
+    await _wait(admission, exchange, reply, renderer, recording if events else None)
+    await recording.lasting()
+
+
+async def _wait(
+    admission: Waiting, exchange: Exchange, reply: Reply, renderer: Renderer, telling_after: Recording | None
+) -> None:
+    """Wait for the slot; tell of the wait after that recording, if there is one and a place for it."""
+    if telling_after is None or not (renderer.streamed and renderer.content_type.startswith(EVENT_STREAM)):
         return await admission.turn()
+    await telling_after.lasting()
     exchange.renderer = renderer
     telling = _tell(admission, exchange, reply, renderer)
     async with _beside(admission.turn()) as turn, _beside(telling) as told:

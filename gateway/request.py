@@ -13,7 +13,7 @@ from msgspec import structs
 
 from engine.errors import EngineError, UpstreamFailed
 from gateway.answers import begin, send, write_due
-from gateway.dialects.contract import Answer, Asked, Loaded, Renderer, Report, Started, Wish
+from gateway.dialects.contract import Answer, Asked, Loaded, OwnReport, Renderer, Report, Started, Wish
 from gateway.exchange import Exchange
 from gateway.gate import Gate, work_of
 from gateway.http.cors import preflight
@@ -89,13 +89,14 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
         return await send_answer(gate, exchange, reply, grant, wish)
     asked = structs.replace(wish.call, deadline_s=queue_wish.deadline_s)
     call = gate.authorize_call(grant, asked, policy, exchange)
+    gate.audit.follow_content(exchange, call, principal.team, team.audit)
     prepared = await gate.prepare(call)  # (9)
     exchange.prompt_tokens = prepared.prompt_tokens
     async with gate.reserved(work_claims(principal, team, policy, client, work_of(prepared)), exchange):  # (10)
-        await gate.audit.authorized(exchange)
+        recording = gate.audit.authorizing(exchange)  # written while it waits
         exchange.shape = stream_shape(team.stream, wish.renderer)
         async with gate.admitted(prepared, grant, queue_wish, policy, exchange) as admission:  # (11)
-            await take_turn(admission, exchange, reply, wish.renderer, events=queue_wish.events)
+            await take_turn(admission, exchange, reply, wish.renderer, recording, events=queue_wish.events)
             gate.hint(grant, call.model, wish.keep_alive_s)
             limit_s = answer_limit_s(queue_wish, team, exchange.elapsed_ns() / 1e9)
             async with answered_within(limit_s, exchange, admission.events()) as events:
@@ -145,6 +146,8 @@ async def find_answer(gate: Gate, exchange: Exchange, grant: Grant, wish: Wish |
         raise TypeError("work for an engine is not answered here")
     if isinstance(wish, Report):
         return await wish.answer()
+    if isinstance(wish, OwnReport):
+        return wish.answer(grant)
     if wish.model is None:
         cards = visible_models(grant, gate.catalogue.cards())
         return wish.answer(gate.loaded(cards) if wish.loaded else cards, None)

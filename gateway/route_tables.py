@@ -3,19 +3,28 @@
 from collections.abc import Awaitable, Callable
 
 from gateway.dialects import ollama, openai
-from gateway.own_routes import health_routes, metrics_route, queue_route
+from gateway.own_routes import counts_route, health_routes, metrics_route, queue_route
 from gateway.routes import RouteTable
 from policies.access import ListenerName
 from policies.admitting.queue_view import QueueView
+from policies.authorization import Grant
+
+
+def no_counts(_grant: Grant) -> bytes:
+    """For tables that are only read."""
+    raise LookupError("no gateway runs behind this table")
 
 
 def route_tables(
-    ready: Callable[[], bool], metrics_page: Callable[[], Awaitable[bytes]], queue: Callable[[], QueueView]
+    ready: Callable[[], bool],
+    metrics_page: Callable[[], Awaitable[bytes]],
+    queue: Callable[[], QueueView],
+    counts: Callable[[Grant], bytes] = no_counts,
 ) -> dict[ListenerName, RouteTable]:
     """The table of each listener. Raises ValueError for a route that its listener may not have."""
     health = health_routes(ready)
     return {
-        "public": RouteTable("public", (*ollama.ROUTES, *openai.ROUTES, *health)),
+        "public": RouteTable("public", (*ollama.ROUTES, *openai.ROUTES, *health, counts_route(counts))),
         "admin": RouteTable("admin", (*ollama.ROUTES, *health, metrics_route(metrics_page), queue_route(queue))),
     }
 

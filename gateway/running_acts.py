@@ -10,7 +10,10 @@ from msgspec import to_builtins
 from engine.residency import Residence
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.admin_acts import ACTS
+from gateway.audit.anchor_words import home_words
 from gateway.audit.audit_log import AuditLog, stamp_now
+from gateway.audit.hold_book import HoldBook
+from gateway.audit.vault import Vault
 from gateway.backdoor.back_door import BackDoorWatch
 from gateway.gate import Gate
 from gateway.homes.home import Home
@@ -41,6 +44,8 @@ class RunningActs:
     store: Callable[[], StoreState | None]
     deaths: WorkerDeaths
     residences: Callable[[], tuple[Residence, ...]] = tuple
+    anchors: Callable[[], dict[str, Any]] = dict
+    vault: Vault | None = None
 
     async def perform(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         """Do the act `name` for `actor`. Raises what `perform_one_of` raises."""
@@ -54,6 +59,8 @@ class RunningActs:
             actor=actor,
             record=self.audit_log.record,
             policy_hash=self.gate.in_force.hash,
+            holds=HoldBook(self.home.audit),
+            vault=self.vault,
         )
         own = {
             "status": Act(self._status),
@@ -81,6 +88,8 @@ class RunningActs:
                 "waiting": dispatcher.waiting(),
                 "running": self.gate.running.count(),
                 "audit": self.audit_log.available,
+                "anchors": self.anchors() | {"words": home_words(self.home.audit)},
+                "audit_disk": to_builtins(self.audit_log.disk_state),
                 "store": to_builtins(self.store()),
                 "policy": self.policy_watch.shown(),
                 "processes": self.deaths.shown(),

@@ -10,7 +10,8 @@ Rules:
      form of JSON is needed and no second spelling of a record can pass.
  (3) Lines lie in segments named by the first seq they hold: 000000000000.jsonl.
  (4) The head names the last acknowledged line: without it a changed last line or a cut tail would go
-     unseen. It carries a checksum of itself, so that a damaged head is told from a damaged line.
+     unseen. It carries a checksum of itself, so that a damaged head is told from a damaged line. Since version 2
+     it also holds the tree over all lines up to it, so that a start need not read them; version 1 is still read.
  (5) A line that does not fit is blamed on itself or on the line before it; the witness is the line after
      it (or the head): a line that its successor vouches for is sound.
  (6) Whatever does not fit beyond the head was never acknowledged: an unfinished commit, not tampering.
@@ -19,7 +20,7 @@ Rules:
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -52,11 +53,16 @@ class Position(Struct, frozen=True):
 
 
 class Head(Struct, frozen=True):
-    """The last acknowledged line: its seq (-1: none yet), its hash, and the segment it lies in."""
+    """The last acknowledged line: its seq (-1: none yet), its hash, and the segment it lies in.
+
+    `tree` is the tree over all lines up to it, as the hashes of policies/auditing/merkle.py's compact range of `seq` +
+    1 leaves; None in a head of version 1.
+    """
 
     seq: int
     hash: str
     segment: str
+    tree: tuple[bytes, ...] | None = None
 
 
 class StoredLine(Struct, frozen=True):
@@ -122,34 +128,61 @@ def link(body: bytes, seq: int, prev: str) -> bytes:
 def head_bytes(head: Head) -> bytes:
     """The head file: one line of JSON whose `check` is the SHA-256 of all that stands before it."""
     fields = b'{"v":%d,"seq":%d,"hash":"%s","segment":"%s",' % (
-        FORMAT,
+        1 if head.tree is None else 2,
         head.seq,
         head.hash.encode("ascii"),
         head.segment.encode("ascii"),
     )
+    if head.tree is not None:
+        hashes = ",".join(f'"{each.hex()}"' for each in head.tree).encode("ascii")
+        fields += b'"size":%d,"tree":[%s],' % (head.seq + 1, hashes)
     return fields + b'"check":"%s"}\n' % line_hash(fields).encode("ascii")
 
 
 def read_head(data: bytes) -> Head:
     """The head in `data`. Raises HeadBroken unless it is byte for byte what `head_bytes` writes."""
     try:
-        head = msgspec.json.decode(data, type=Head)
+        head = _decode_head(data)
         same = head_bytes(head) == data and _SEGMENT_NAME.match(head.segment) is not None
-    except (msgspec.DecodeError, UnicodeError):
+        same = same and (head.tree is None or len(head.tree) == (head.seq + 1).bit_count())
+    except (msgspec.DecodeError, ValueError):  # among them bytes that are no text, and digits that are no hex
         same = False
     if not same:
         raise HeadBroken("the head was changed: its checksum does not fit its content")
     return head
 
 
-def verify_lines(lines: Iterable[StoredLine], head: Head, start: Position | None = None) -> Verdict:
-    """Walk a chain from `start` (default: its first line) and judge it by the rules at the head of the module."""
+class _HeadFields(Struct):
+    """A head as it stands in its file."""
+
+    seq: int
+    hash: str
+    segment: str
+    tree: tuple[str, ...] | None = None
+
+
+def _decode_head(data: bytes) -> Head:
+    read = msgspec.json.decode(data, type=_HeadFields)
+    tree = None if read.tree is None else tuple(map(bytes.fromhex, read.tree))
+    return Head(read.seq, read.hash, read.segment, tree)
+
+
+def verify_lines(
+    lines: Iterable[StoredLine],
+    head: Head,
+    start: Position | None = None,
+    left_off: Callable[[], bool] = lambda: False,
+) -> Verdict:
+    """Walk a chain from `start` (default: its first line) and judge it by the rules at the head of the module.
+
+    `left_off` is asked at the end of the lines: whether there are more, which the caller did not want to read.
+    """
     walk = _Walk(head, start or Position())
     for line in lines:
         fault = walk.take(line)
         if fault:
             return walk.verdict(fault)
-    return walk.verdict(walk.end())
+    return walk.verdict(walk.end(left_off=left_off()))
 
 
 class _Claims(Struct):
@@ -223,10 +256,10 @@ class _Walk:
             return _fault(changed.line, changed.claims.seq, "the line was changed: the next one's prev is not its hash")
         return _fault(last.line, last.claims.seq, "the line was changed: its prev is not the hash of the line before")
 
-    def end(self) -> Fault | None:
+    def end(self, *, left_off: bool) -> Fault | None:
         """After the last line: a doubt left open, or lines the head names and nobody found."""
         fault = self._resolve(None)
-        if fault or self._next.seq > self._head.seq:
+        if fault or left_off or self._next.seq > self._head.seq:
             return fault
         text = f"the tail was cut: the head names seq {self._head.seq}, the lines end before seq {self._next.seq}"
         if not self._recent:

@@ -58,8 +58,19 @@ ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
     "grant.made": ("admin", "C2050I"),
     "grant.withdrawn": ("admin", "C2051I"),
     "grant.act_refused": ("admin", "C2052W"),
+    "audit.hold_set": ("admin", "C3103I"),
+    "audit.hold_lifted": ("admin", "C3104I"),
+    "audit.hold_refused": ("admin", "C3104W"),
     "policy.changed": ("admin", "C2030I"),
     "policy.refused": ("admin", "C2031W"),
+    "content.read": ("admin", "C2060I"),
+    "person.erased": ("admin", "C3150I"),
+    "content.erased": ("admin", "C3151I"),
+    "erasure.act_refused": ("admin", "C3152W"),
+    "audit.searched": ("admin", "C3140I"),
+    "audit.exported": ("admin", "C3141I"),
+    "audit.query_saved": ("admin", "C3142I"),
+    "audit.query_removed": ("admin", "C3143I"),
 }
 SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "gateway.started": ("system", "C3000I"),
@@ -85,6 +96,20 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "limits.restored": ("system", "C3070I"),
     "scheduler.degraded": ("system", "C3071W"),
     "scheduler.restored": ("system", "C3071I"),
+    "segment.opened": ("system", "C3100I"),
+    "segment.sealed": ("system", "C3101I"),
+    "audit.pruned": ("system", "C3102I"),
+    "refusals.sampled": ("system", "C3130I"),
+    "disk.low": ("system", "C3160W"),
+    "disk.full": ("system", "C3161W"),
+    "disk.back": ("system", "C3161I"),
+    "chain.seen": ("system", "C3110I"),
+    "chain.missed": ("system", "C3110W"),
+    "anchor.failed": ("system", "C3111W"),
+    "anchor.back": ("system", "C3111I"),
+    "anchor.overdue": ("system", "C3112W"),
+    "worker.counted": ("system", "C3120I"),
+    "content.expired": ("system", "C3153I"),
     "tls.reloaded": ("system", "C3040I"),
     "tls.reload_failed": ("system", "C3040W"),
     "tls.expiring": ("system", "C3041W"),
@@ -116,7 +141,7 @@ class Stamp(Struct, frozen=True):
 class Actor(Struct, frozen=True, kw_only=True):
     """Who. `kind`: anonymous, key, subject (of a JWT or a certificate), operator (at the command line) or system.
 
-    `method` is how it was proven, `issuer` who vouched for a subject.
+    `method` is how it was proven, `issuer` who vouched for a subject, `client_id` the program that a token was given.
     """
 
     kind: Literal["anonymous", "key", "subject", "operator", "system"] = "anonymous"
@@ -126,6 +151,7 @@ class Actor(Struct, frozen=True, kw_only=True):
     key_id: str = ""
     issuer: str = ""
     method: str = ""
+    client_id: str = ""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -147,7 +173,8 @@ class Source(Struct, frozen=True, kw_only=True):
 class Action(Struct, frozen=True, kw_only=True):
     """What: the HTTP method, the route's template (never the raw path), and the model with its digest.
 
-    `base_model` is the model that an adapter, then named as the model, runs on.
+    `base_model` is the model that an adapter, then named as the model, runs on. `resource` is the thing acted on, as
+    `kind:name`.
     """
 
     verb: str = ""
@@ -155,6 +182,7 @@ class Action(Struct, frozen=True, kw_only=True):
     model: str = ""
     model_digest: str = ""
     base_model: str = ""
+    resource: str = ""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -176,7 +204,8 @@ class Result(Struct, frozen=True, kw_only=True):
 
     `admission` is the queue's decision: admitted (a slot at once), queued, refused (at once) or refused_late (after a
     wait). `predicted_wait_ms` is the wait it expected when it was asked, `queued_ms` the wait there was, both exact;
-    `retry_after_s` the time to come back that a refusal was told.
+    `retry_after_s` the time to come back that a refusal was told. `taken_by` is the life of the worker that took it, or
+    `upstream` for one that began to answer; what nobody took has none.
     """
 
     status: int | None = None
@@ -193,6 +222,7 @@ class Result(Struct, frozen=True, kw_only=True):
     dur_ms: float | None = None
     finish: str = ""
     target: str = ""
+    taken_by: str = ""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -206,6 +236,20 @@ class Change(Struct, frozen=True, kw_only=True):
     ticket: str = ""
 
 
+class Content(Struct, frozen=True, kw_only=True):
+    """What was kept of prompt and answer, by `policies.auditing.content_policy`: digests, and the place of the text.
+
+    `lost` is why a text that should have been kept was not, for a request that had failed or was answered by then.
+    """
+
+    policy: str = ""
+    req_digest: str = ""
+    context_digest: str = ""
+    resp_digest: str = ""
+    blob_ref: str = ""
+    lost: str = ""
+
+
 class RequestFacts(Struct, frozen=True, kw_only=True):
     """What is known of a request when its record is made; the later steps' parts stay at their defaults."""
 
@@ -214,6 +258,7 @@ class RequestFacts(Struct, frozen=True, kw_only=True):
     action: Action = Action()
     actor: Actor = Actor()
     params: Mapping[str, int | float | bool | None] = {}
+    trace_id: str = ""
 
 
 def request_record(
@@ -229,7 +274,13 @@ def request_record(
         decision=_part(decision),
         params=allowed_params(facts.params),
         result=_part(result) if result else {},
+        trace_id=clean(facts.trace_id),
     )
+
+
+def with_content(entry: Entry, content: Content) -> Entry:
+    """A request's record that also says what was kept of its content."""
+    return entry | _present(content=_part(content))
 
 
 def admin_record(event: str, stamp: Stamp, actor: Actor, change: Change, decision: Decision) -> Entry:
@@ -283,7 +334,7 @@ def _present(**parts: Any) -> Entry:
     return {name: part for name, part in parts.items() if part}
 
 
-def _part(part: Actor | Source | Action | Decision | Result | Change) -> Entry:
+def _part(part: Actor | Source | Action | Decision | Result | Change | Content) -> Entry:
     """The fields of a part that say something, every text cleaned."""
     return {name: _value(name, value) for name, value in structs.asdict(part).items() if value not in ("", None, {})}
 

@@ -9,6 +9,7 @@ Rules:
 - the later date of review, and the later moment of a revocation of a team, person or token.
 - all else never changes; where it differs (one public key, registered on two hosts in one second), the record
   made first holds.
+- who made or ended it, and why: where copies differ in that alone, the one that says nothing, for it has been erased.
 A key's last use is no part of it: each gateway knows its own.
 """
 
@@ -50,11 +51,11 @@ def merge_grants(ours: LimitGrant, theirs: LimitGrant) -> LimitGrant:
 
 def merge_revocations(ours: Revocation, theirs: Revocation) -> Revocation:
     """The one that reaches further."""
-    return max(ours, theirs, key=lambda each: (each.at_s, each.by, each.reason))
+    return max(ours, theirs, key=lambda each: (each.at_s, not each.by, not each.reason, each.by, each.reason))
 
 
 def _merge_revocation(ours: Key, theirs: Key) -> Key:
-    base = min(ours, theirs, key=lambda each: (each.created_s, each.team, each.owner, each.purpose))
+    base = min(ours, theirs, key=lambda each: (each.created_s, each.team, each.owner, each.purpose, each.created_by))
     revoked = [each for each in (ours, theirs) if each.revoked_s is not None]
     if not revoked:
         return base

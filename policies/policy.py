@@ -31,6 +31,7 @@ MAX_BOUND = 10**9
 """One request then costs 60 ns, which whole nanoseconds still tell apart."""
 MAX_WEIGHT = 10**6
 """Beyond it one team's counter would stand still in a double."""
+MAX_RETENTION_DAYS = 36_500
 MAX_BUDGET = 10**12
 """Sums stay exact in a double (2**53), which is what a shared store counts in."""
 
@@ -115,6 +116,25 @@ BANDS = {"interactive": Band(share=0.3), "standard": Band(share=0.3), "batch": B
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeamAudit:
+    """What the audit log keeps of a team's prompts and answers.
+
+    `content` is `none`, `hmac` (two digests, by which a text that somebody brings is found), `redacted` (the text
+    without what the masks know, enciphered) or `full` (the text and its pictures, enciphered). What is kept of a text
+    is deleted after `content_retention_days`.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    content: Literal["none", "hmac", "redacted", "full"] = "hmac"
+    content_retention_days: int = 30
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.content_retention_days <= MAX_RETENTION_DAYS:
+            raise ValueError(f"content_retention_days must be between 1 and {MAX_RETENTION_DAYS}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
     """One team: what it may use, from where, and how much of it.
 
@@ -130,7 +150,8 @@ class Team:
     sizes and times tell an observer of the encrypted line something of their topic: `plain`, `padded` (few sizes)
     or `batched` (few sizes, several tokens together). `isolation` is how far its requests are kept from other
     teams': `cache` shares workers but no cached prefix, `worker` shares no process either: a worker that goes over to
-    another team, or to this one, is a new process. Upstreams cannot do that, so it may use none.
+    another team, or to this one, is a new process. Upstreams cannot do that, so it may use none. `audit` says what the
+    log keeps of its prompts and answers.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -149,6 +170,7 @@ class Team:
     max_output_tokens: int = 4096
     stream: Literal["plain", "padded", "batched"] = "plain"
     isolation: Literal["cache", "worker"] = "cache"
+    audit: TeamAudit = field(default_factory=TeamAudit)
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= MAX_WEIGHT:

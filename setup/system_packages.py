@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from setup.faults import MISSING, SetupFault
 
@@ -12,6 +13,9 @@ NEEDED: dict[str, Callable[[], bool]] = {
     "g++": lambda: shutil.which("g++") is not None,
     "python3-venv": lambda: importlib.util.find_spec("ensurepip") is not None,
     "openssh-client": lambda: shutil.which("ssh-keygen") is not None,
+    # The audit log's checkpoints and proofs are checked by Go's own packages (tests/third_party).
+    "golang-go": lambda: shutil.which("go") is not None,
+    "golang-golang-x-mod-dev": lambda: Path("/usr/share/gocode/src/golang.org/x/mod/sumdb").is_dir(),
     "redis-server": lambda: shutil.which("redis-server") is not None,
 }
 # Nothing may ask, and no service may be started.

@@ -26,6 +26,7 @@ class Connection:
         self._unsent = bytearray()
         self.is_greeted = False  # its Hello came
         self.hears_steps = False
+        self.name = ""
         self.said_farewell = False
 
     def fileno(self) -> int:
@@ -85,4 +86,5 @@ class Connection:
             raise ConnectionLost(f"the first frame is not a Hello of version {PROTOCOL_VERSION}")
         self.is_greeted = True
         self.hears_steps = hello.steps
+        self.name = hello.name
         return rest

@@ -16,10 +16,12 @@ from collections import defaultdict, deque
 import msgspec
 
 from engine.batching.step_result import Loop, StepResult
+from engine.batching.tallies import Tallies
 from engine.batching.worker_connection import Connection, ConnectionLost
 from engine.frames import (
     AskCounters,
     Cancel,
+    Counters,
     Drain,
     Ended,
     Farewell,
@@ -62,6 +64,7 @@ class WorkerService:
         self.left_for_another = False
         """Whether it drains because another tenant asked for it, not because it was told to."""
         self._highest_fence = 0
+        self._tallies = Tallies()
         self._tenant: str | None = None  # whom this process is given to, from the first start to its end
         listener.setblocking(False)
         self._poll.register(listener, select.POLLIN)
@@ -71,6 +74,7 @@ class WorkerService:
         """Serve; returns at the first step after the stop, or when it has drained."""
         while not (self._is_stopping or self._has_drained()):
             self.turn()
+        self._say_last_counts()
         if self._is_stopping:
             self._say_leaving()  # an end that was asked for is no death: nobody's request is held to have caused it
         for connection in self._connections.values():
@@ -165,7 +169,7 @@ class WorkerService:
             case Cancel():
                 self._loop.cancel(connection, frame.id)
             case AskCounters():
-                self._send(connection, self._loop.counters())
+                self._send(connection, self._counters())
             case Drain():
                 self._leave(connection)
             case Farewell():
@@ -187,7 +191,14 @@ class WorkerService:
             self._leave(None)
             return False
         self._tenant = start.tenant
-        return self._loop.start(connection, start)
+        if not self._loop.start(connection, start):
+            return False
+        self._tallies.took(connection.name)
+        return True
+
+    def _counters(self) -> Counters:
+        names = (each.name for each in self._connections.values())
+        return msgspec.structs.replace(self._loop.counters(), tallies=self._tallies.told(names))
 
     # ---- leaving
 
@@ -205,6 +216,12 @@ class WorkerService:
     def _say_leaving(self) -> None:
         for connection in list(self._connections.values()):
             self._send(connection, Leaving())
+
+    def _say_last_counts(self) -> None:
+        """What was counted since anybody asked would go with this process; who served nobody has nothing to say."""
+        counters = self._counters()
+        for connection in [each for each in self._connections.values() if each.hears_steps and counters.tallies]:
+            self._send(connection, counters)
 
     def _patience_ms(self) -> int | None:
         return None if self._leaves_by_ns is None else LEAVING_POLL_MS
@@ -228,6 +245,8 @@ class WorkerService:
             outputs[owner].append(output)
         for owner, end in result.ended:
             ended[owner].append(end)
+            if isinstance(owner, Connection):
+                self._tallies.ended(owner.name, end)
         for connection in list(self._connections.values()):
             if connection.hears_steps:
                 frame = step_frame(result, tuple(outputs[connection]), tuple(ended[connection]))

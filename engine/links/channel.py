@@ -47,6 +47,9 @@ class ChannelClosed(Exception):
         self.reason = reason
 
 
+GREETING = Hello(version=PROTOCOL_VERSION)
+
+
 class Listener(Protocol):
     """Who uses a channel. All three are called on the event loop and must not block.
 
@@ -62,7 +65,8 @@ class Listener(Protocol):
 class Channel:
     """See the head of the module. `answers` is the union of frames the other side may send.
 
-    Without `steps` a worker is asked to send none. No frame of the other side may have more than `most_bytes`.
+    `hello` is what this side says first. No frame of the other side may have more than `most_bytes`, and no large one
+    may come from a worker that was asked to send no steps.
     """
 
     def __init__(
@@ -72,15 +76,15 @@ class Channel:
         listener: Listener,
         jitter: Callable[[], float] = random.random,
         *,
-        steps: bool = True,
+        hello: Hello = GREETING,
         most_bytes: int = MAX_FRAME_BYTES,
     ) -> None:
         self._path = path
         self._answers = answers
         self._listener = listener
         self._jitter = jitter
-        self._hello = Hello(version=PROTOCOL_VERSION, steps=steps)
-        self._most_bytes = most_bytes if steps else MOST_BYTES_WITHOUT_STEPS
+        self._hello = hello
+        self._most_bytes = most_bytes if hello.steps else MOST_BYTES_WITHOUT_STEPS
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 

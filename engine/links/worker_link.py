@@ -9,6 +9,9 @@ Nobody vouches for a worker: what it says of itself stays within the plan, one o
 A worker that makes room for another says `Leaving`: it gets no more requests, those that run go on to their end, and
 one that was to run there is answered `SlotTaken`, so that it goes back to the queue, until a worker greets again.
 A worker that is lost without that word has died, and the observer hears of what ran there (`last_batch`).
+
+What a worker counts is read at one point of the conversation: frames keep their order, so its answer holds exactly the
+starts that were sent before the question. `WorkerCount.unread` tells how many were sent since.
 """
 
 import asyncio
@@ -16,6 +19,8 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+
+import msgspec
 
 from engine import frames
 from engine.answers.answer_events import AnswerEvents
@@ -44,11 +49,26 @@ STANDBY: dict[State, Standby] = {
 KINDS: dict[str, tuple[CallKind, ...]] = {"chat": ("chat", "completion"), "embedding": ("embedding",)}
 
 
-class EventStream(AsyncIterator[Event]):
-    """The events of one request, in order; raises the EngineError that ended it after those before it."""
+class WorkerCount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker counted in the `life` it tells of. `unread` starts of ours are not in it: they were sent after the
+    question. None: it ends, was not asked, and nobody knows what it left unread.
+    """
 
-    def __init__(self, prepared: Prepared) -> None:
+    target: str
+    life: str
+    counters: frames.Counters
+    unread: int | None = None
+
+
+class EventStream(AsyncIterator[Event]):
+    """The events of one request, in order; raises the EngineError that ended it after those before it.
+
+    `taken_by` is the life of the worker that it was sent to, "" once that answered `SlotTaken`.
+    """
+
+    def __init__(self, prepared: Prepared, taken_by: str = "") -> None:
         self.prepared = prepared
+        self.taken_by = taken_by
         self.over = self.began = False
         self._answer = AnswerEvents(prepared.form, prepared.call.tools)
         self._unread: deque[Event] = deque()
@@ -108,12 +128,25 @@ class WorkerLink:
     `stays` says may have changed.
     """
 
-    def __init__(self, plan: ProcessPlan, observer: Observer, on_leaving: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        plan: ProcessPlan,
+        observer: Observer,
+        on_leaving: Callable[[], object] = lambda: None,
+        name: str = "",
+        on_count: Callable[[WorkerCount], None] = lambda _count: None,
+    ) -> None:
+        """`name` is this gateway's; `on_count` hears what `ask_count` asked for, and a worker's last counts."""
         self.plan = plan
         self.target = f"pool:{plan.name}"
         self._observer = observer
         self._on_leaving = on_leaving
-        self._channel = Channel(plan.socket, frames.WorkerAnswer, self, most_bytes=most_answer_bytes(plan))
+        self._on_count = on_count
+        hello = frames.Hello(version=frames.PROTOCOL_VERSION, name=name)
+        self._channel = Channel(plan.socket, frames.WorkerAnswer, self, hello=hello, most_bytes=most_answer_bytes(plan))
+        self._life = ""
+        self._starts = 0
+        self._asked: deque[tuple[int, bool]] = deque()
         self._streams: dict[int, EventStream] = {}
         self._ids = itertools.count(1)
         self._counters: asyncio.Future[frames.Counters] | None = None
@@ -151,8 +184,9 @@ class WorkerLink:
         if self._is_away:
             raise SlotTaken("worker_away")
         frame_id = next(self._ids)
-        stream = EventStream(prepared)
+        stream = EventStream(prepared, self._life)
         self._send(start_frame(frame_id, prepared, seed, fence))
+        self._starts += 1
         self._last_batch.started(len(self._streams))
         self._streams[frame_id] = stream
         try:
@@ -169,9 +203,17 @@ class WorkerLink:
         """The worker's totals. Raises WorkerDied; waits for the step that is running."""
         # Answers carry no id, so all who ask while one is under way share it.
         if self._counters is None or self._counters.done():
-            self._send(frames.AskCounters())
+            self._ask(to_be_told=False)
             self._counters = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self._counters)
+
+    def ask_count(self) -> bool:
+        """Ask for what `on_count` is to hear; False for a worker that is not there."""
+        try:
+            self._ask(to_be_told=True)
+        except WorkerDied:
+            return False
+        return True
 
     # ---- the channel's reports
 
@@ -185,6 +227,7 @@ class WorkerLink:
         self._adapters = tuple(name for name in hello.adapters if name in planned)
         self._is_away = False
         self._on_leaving()
+        self._life = hello.life
         self._announce(hello.slots, ready=True, slot_tokens=hello.slot_context_tokens, threads=hello.threads)
 
     def received(self, frame: object) -> None:
@@ -203,6 +246,7 @@ class WorkerLink:
     def lost(self, reason: str) -> None:
         """The worker is gone, and with it all that ran there."""
         streams, self._streams = self._streams, {}
+        self._asked.clear()
         self._report_death(streams.values())
         for stream in streams.values():
             stream.fail(WorkerDied(reason))
@@ -213,6 +257,10 @@ class WorkerLink:
         self._on_leaving()
 
     # ---- inside
+
+    def _ask(self, *, to_be_told: bool) -> None:
+        self._send(frames.AskCounters())
+        self._asked.append((self._starts, to_be_told))
 
     def _report_death(self, streams: Iterable[EventStream]) -> None:
         batch, alone = self._last_batch.died(stream.prepared for stream in streams)
@@ -251,6 +299,8 @@ class WorkerLink:
         """Only what has not begun goes back to the queue: its caller would be told the beginning twice."""
         stream = self._streams.get(frame_id)
         began = stream is not None and stream.began
+        if stream is not None and not began:
+            stream.taken_by = ""
         self._end(frame_id, WorkerDied("worker_answer_malformed") if began else SlotTaken("slot_taken"))
 
     def _take_end(self, ended: Ended) -> None:
@@ -279,6 +329,10 @@ class WorkerLink:
                 self._send(Cancel(id=frame_id))
 
     def _answer_counters(self, counters: frames.Counters) -> None:
+        starts, to_be_told = self._asked.popleft() if self._asked else (None, True)
+        if to_be_told:
+            unread = None if starts is None else self._starts - starts
+            self._on_count(WorkerCount(target=self.target, life=self._life, counters=counters, unread=unread))
         if self._counters is not None and not self._counters.done():
             self._counters.set_result(counters)
 

@@ -5,10 +5,13 @@ an `Outcome`. `perform` writes the records first and changes the key store only 
 so no change can be missing in the log. A change that is refused is recorded too.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.audit.hold_book import HoldBook
+from gateway.audit.vault import Vault
 from gateway.keys.key_changes import KeyChange, audit_change
 from gateway.keys.key_store import KeyStore
 from policies.audit_record import Actor, Change, Decision, Entry, Stamp, admin_record
@@ -31,7 +34,8 @@ class ActContext:
     """All that acts work on. `record` returns once the entry is durable, or raises AuditUnavailable.
 
     `actor` is the person behind the act as the kernel knows them, `stamp` says when they asked. `peppers` reads the
-    pepper file or raises UnfitPepper: only new keys need it, and without it a lockdown must still begin.
+    pepper file or raises UnfitPepper: only new keys need it, and without it a lockdown must still begin. `vault` is
+    what can be opened of the log, None where nothing of it is.
     """
 
     keys: KeyStore
@@ -42,6 +46,8 @@ class ActContext:
     actor: Actor
     record: Callable[[Entry], Awaitable[None]]
     policy_hash: str = ""
+    holds: HoldBook | None = None
+    vault: Vault | None = None
 
     @property
     def now_s(self) -> float:
@@ -53,14 +59,15 @@ class ActContext:
 class Outcome:
     """What an act answers, its changes of keys, what else it tells the log, each under its event, and what it does.
 
-    `then` is carried out once all records are durable, before keys are saved; each raises PolicyUnavailable when
-    the store refuses. A key's text stands in `result` and nowhere else.
+    `then` is carried out once all records are durable, before keys are saved, and `slow` before it, in a thread; each
+    raises PolicyUnavailable when the store refuses. A key's text stands in `result` and nowhere else.
     """
 
     result: Json
     changes: tuple[KeyChange, ...] = ()
     notes: tuple[tuple[str, Change], ...] = ()
     then: tuple[Callable[[], None], ...] = ()
+    slow: tuple[Callable[[], None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,8 @@ async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, co
         try:
             outcome = act.plan(arguments, context)
             await _record_changes(outcome, arguments, context)
+            for long_step in outcome.slow:
+                await asyncio.to_thread(long_step)
             for step in outcome.then:
                 step()
             context.keys.save(*(change.after for change in outcome.changes))

@@ -12,6 +12,7 @@ from policies.credentials.api_key import find_api_keys
 # 256 characters is room for a sentence and bounds what one act can add to the log.
 Text = Annotated[str, Meta(max_length=256)]
 Words = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)]
+Names = Annotated[tuple[Text, ...], Meta(max_length=64)]
 
 
 class Arguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,6 +20,25 @@ class Arguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     reason: Text = ""
     ticket: Text = ""
+
+
+class ErasePerson(Arguments, frozen=True, kw_only=True):
+    """Names as the log says them, and pseudonyms."""
+
+    persons: Names = ()
+    pseudonyms: Names = ()
+
+
+class EraseContent(Arguments, frozen=True, kw_only=True):
+    """The ids of requests."""
+
+    requests: Words
+
+
+class ReadContent(Arguments, frozen=True, kw_only=True):
+    """The id of a request."""
+
+    request: Text
 
 
 class CreateKey(Arguments, frozen=True, kw_only=True):
@@ -107,11 +127,53 @@ class EndGrant(Arguments, frozen=True, kw_only=True):
     id: Text
 
 
+class SetHold(Arguments, frozen=True, kw_only=True):
+    """`since` and `until` are moments (RFC 3339); without one the hold reaches as far as the log."""
+
+    since: Text = ""
+    until: Text = ""
+
+
+class LiftHold(Arguments, frozen=True, kw_only=True):
+    """By its id."""
+
+    id: Text
+
+
+class ListHolds(Arguments, frozen=True, kw_only=True):
+    """Nothing of its own."""
+
+
 class ModelAct(Arguments, frozen=True, kw_only=True):
     """A model's name and the SHA-256 of its file, 64 hex digits."""
 
     name: Text
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class SearchAct(Arguments, frozen=True, kw_only=True):
+    """What was asked of the log, its hash, how many records it found, and the name it was kept under."""
+
+    filter: Annotated[str, Meta(max_length=512)] = ""
+    filter_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    hits: Annotated[int, Meta(ge=0)]
+    saved: Text = ""
+
+
+class ExportAct(SearchAct, frozen=True, kw_only=True):
+    """`opened`: with names and addresses; `bundle`: with proofs."""
+
+    format: Text
+    opened: bool = False
+    bundle: bool = False
+
+
+class QueryAct(Arguments, frozen=True, kw_only=True):
+    """A search kept under a name."""
+
+    name: Text
+    filter: Annotated[str, Meta(max_length=512)] = ""
+    filter_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class ListTeams(Arguments, frozen=True, kw_only=True):

@@ -4,12 +4,15 @@ from typing import Any
 
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.act_arguments import ListTeams, read_arguments
+from gateway.admin.erasure_acts import erase_content, erase_person, read_content
 from gateway.admin.grant_acts import add_grant, end_grant, list_grants
+from gateway.admin.hold_acts import lift_hold, list_holds, set_hold
 from gateway.admin.key_acts import create_key, list_keys, review_keys, revoke_key, rotate_key
 from gateway.admin.model_acts import record_import, record_removal
 from gateway.admin.policy_acts import show_policy
 from gateway.admin.public_key_acts import register_key
 from gateway.admin.revocation_acts import lock_down, revoke
+from gateway.admin.search_acts import record_export, record_query_removed, record_query_saved, record_search
 
 Json = dict[str, Any]
 
@@ -43,10 +46,20 @@ ACTS = {
     "grants.add": Act(add_grant, "grant.act_refused"),
     "grants.list": Act(list_grants),
     "grants.end": Act(end_grant, "grant.act_refused"),
+    "holds.set": Act(set_hold, "audit.hold_refused"),
+    "holds.lift": Act(lift_hold, "audit.hold_refused"),
+    "holds.list": Act(list_holds),
     "models.import": Act(record_import, "model.act_refused"),
     "models.remove": Act(record_removal, "model.act_refused"),
+    "audit.erase_person": Act(erase_person, "erasure.act_refused"),
+    "audit.erase_content": Act(erase_content, "erasure.act_refused"),
+    "audit.read_content": Act(read_content, "erasure.act_refused"),
     "teams.list": Act(list_teams),
     "policy.show": Act(show_policy),
+    "audit.search": Act(record_search),
+    "audit.export": Act(record_export),
+    "audit.query_save": Act(record_query_saved),
+    "audit.query_remove": Act(record_query_removed),
 }
 
 

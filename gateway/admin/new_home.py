@@ -136,7 +136,7 @@ def _fill_audit(home: Home, plan: HomePlan, record: KeyRecord) -> None:
         admin_record("home.made", plan.stamp, plan.actor, made, allow),
         admin_record("key.created", plan.stamp, plan.actor, audit_change(record, None, "", ""), allow),
     )
-    write_first_records(home.audit, entries)
+    write_first_records(home, entries)
 
 
 def _take_name(building: Path, target: Path) -> None:

@@ -10,6 +10,11 @@ from gateway.admin.admin_acts import perform
 from gateway.admin.admin_peer import user_name
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
+from gateway.audit.hold_book import HoldBook
+from gateway.audit.persons import Persons
+from gateway.audit.sealed_record import RecordSealer
+from gateway.audit.signed_log import sign_log
+from gateway.audit.vault import opened_vault
 from gateway.configuration.config import load_policy
 from gateway.configuration.settings import AuditSettings
 from gateway.homes.home import Home
@@ -28,15 +33,16 @@ class NotTheOwner(Exception):
 async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
     """Do the act as this process's user and answer its result.
 
-    Raises what `perform` raises, and HomeInUse, NotTheOwner, UnfitPepper, NoPlace, AuditNotOpened, the
-    faults of policy.yaml, and OSError.
+    Raises what `perform` raises, and HomeInUse, NotTheOwner, UnfitPepper, NoPlace, KeysNotOpened, AuditNotOpened,
+    the faults of policy.yaml, and OSError.
     """
     _require_owner(home)
     async with AsyncExitStack() as held:
         held.enter_context(hold_home(home, shared=False))
         policy, peppers = load_policy(home.policy), load_peppers(home.pepper)
         keys = held.enter_context(closing(KeyStore.open(home.keys)))
-        log = await _open_log(home, held)
+        vault = held.enter_context(opened_vault(home))
+        log = await _open_log(home, vault.persons, held)
         context = ActContext(
             keys=keys,
             policy=policy,
@@ -45,15 +51,20 @@ async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
             stamp=stamp_now(),
             actor=Actor(kind="operator", id=str(os.getuid()), name=user_name(os.getuid()), method="home_lock"),
             record=log.record,
+            holds=HoldBook(home.audit),
+            vault=vault,
         )
         return await perform(act, arguments, context)
 
 
-async def _open_log(home: Home, held: AsyncExitStack) -> AuditLog:
+async def _open_log(home: Home, persons: Persons, held: AsyncExitStack) -> AuditLog:
     host = this_host()
     place = held.enter_context(closing(hold_place(home.audit, host)))
-    log = AuditLog.open(place.folder, node=host, segment_bytes=AuditSettings().segment_bytes)
+    log = AuditLog.open(
+        place.folder, node=host, segment_bytes=AuditSettings().segment_bytes, sealer=RecordSealer(persons)
+    )
     held.push_async_callback(log.close)
+    sign_log(log, place.folder)
     return log
 
 

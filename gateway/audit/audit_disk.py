@@ -32,6 +32,13 @@ class Disk(Protocol):
     def rename(self, old: Path, new: Path) -> None: ...
     def remove(self, path: Path) -> None: ...
     def sync_folder(self, folder: Path) -> None: ...
+    def protect(self, path: Path) -> None:
+        """Nobody writes to this file any more; its owner and group may read it (0440)."""
+        ...
+
+    def allocate(self, path: Path, size_bytes: int) -> None:
+        """A new file that takes up so much room, lastingly; nothing of it is left when that fails."""
+        ...
 
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -73,6 +80,24 @@ class RealDisk:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def protect(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fchmod(descriptor, 0o440)
+        finally:
+            os.close(descriptor)
+
+    def allocate(self, path: Path, size_bytes: int) -> None:
+        descriptor = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size_bytes)
+            os.fsync(descriptor)
+        except BaseException:
+            path.unlink()
+            raise
         finally:
             os.close(descriptor)
 

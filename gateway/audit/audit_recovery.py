@@ -4,27 +4,42 @@ The head names the last acknowledged line, so up to there the chain must be whol
 and is left untouched as evidence. Beyond it lies at most one commit: its sound lines are kept, the
 rest (a torn line, what a power cut left) is moved to a `.torn` file. Only the segments from the head's
 own on are read, so a start takes as long with a large log as with a small one; `corral audit verify` reads
-them all.
+them all. Once, after the version that made heads without a tree, they are all read to make it.
 """
 
+import hashlib
+import stat
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.audit.audit_disk import Disk, write_all
-from gateway.audit.audit_files import HEAD_NAME, HeadMissing, read_head_file, segment_paths, stored_lines
-from gateway.audit.audit_writer import MAX_COMMIT_RECORDS, ChainEnd
+from gateway.audit.audit_files import (
+    HEAD_NAME,
+    HeadMissing,
+    Segment,
+    open_segment,
+    read_head_file,
+    read_lines,
+    segments,
+)
+from gateway.audit.audit_writer import MAX_BEYOND_HEAD, ChainEnd
 from policies.audit_chain import (
     GENESIS,
     Fault,
     Head,
     HeadBroken,
     Position,
+    StoredLine,
     Verdict,
     head_bytes,
     segment_name,
     verify_lines,
 )
+from policies.auditing.merkle import EMPTY, CompactRange, leaf_hash
+from policies.auditing.segment_records import SEALED, event_of, recorded_s
 
 
 class ChainDamaged(Exception):
@@ -46,21 +61,21 @@ class Recovered(Struct, frozen=True, kw_only=True):
 
 def recover(folder: Path, disk: Disk) -> Recovered:
     """The chain in `folder`, made fit to go on. Raises ChainDamaged, OSError."""
-    paths = segment_paths(folder)
-    if not paths and not (folder / HEAD_NAME).exists():
+    stored = segments(folder)
+    if not stored and not (folder / HEAD_NAME).exists():
         return Recovered(end=ChainEnd())
     head = _read_head(folder)
-    paths = [path for path in paths if path.name >= head.segment]
-    verdict = _judge(folder, paths, head)
-    torn_bytes, torn_name = _cut_tail(folder, paths, verdict, disk)
-    end = _chain_end([path for path in paths if path.exists()], verdict)
+    unproven = [segment for segment in stored if segment.name >= head.segment]
+    verdict = _judge(folder, unproven, head)
+    torn_bytes, torn_name = _cut_tail(folder, unproven, verdict, disk)
+    end = _chain_end(segments(folder), head, verdict)
     _sync(folder, end, disk)
     return Recovered(end=end, torn_bytes=torn_bytes, torn_name=torn_name, beyond_head=verdict.beyond_head)
 
 
 def first_head() -> bytes:
     """The head of a chain that has no line yet."""
-    return head_bytes(Head(-1, GENESIS, segment_name(0)))
+    return head_bytes(Head(-1, GENESIS, segment_name(0), ()))
 
 
 def _read_head(folder: Path) -> Head:
@@ -70,17 +85,25 @@ def _read_head(folder: Path) -> Head:
         raise _damaged(folder, str(fault)) from None
 
 
-def _judge(folder: Path, paths: list[Path], head: Head) -> Verdict:
+def _judge(folder: Path, stored: list[Segment], head: Head) -> Verdict:
     """The verdict on the chain from the head's own segment on. Raises ChainDamaged when it is not whole up to there."""
     first_seq = int(head.segment.partition(".")[0])
     start = Position(first_seq, None if first_seq else GENESIS)
-    verdict = verify_lines(stored_lines(paths), head, start)
+    verdict = verify_lines(_lines(stored), head, start)
     if verdict.fault:
         fault = verdict.fault
         raise _damaged(folder, f"{fault.segment} line {fault.number} (seq {fault.seq}): {fault.text}")
-    if verdict.beyond_head > MAX_COMMIT_RECORDS:
+    if verdict.beyond_head > MAX_BEYOND_HEAD:
         raise _damaged(folder, f"{verdict.beyond_head} records lie beyond the head: an older head was put back")
+    closed = max((segment.name for segment in stored if segment.compressed), default="")
+    if verdict.unfinished and verdict.unfinished.segment <= closed:
+        raise _damaged(folder, f"{closed} was compressed, and is not whole: an older head was put back")
     return verdict
+
+
+def _lines(stored: list[Segment]) -> Iterator[StoredLine]:
+    for segment in stored:
+        yield from read_lines(segment)
 
 
 def _damaged(folder: Path, text: str) -> ChainDamaged:
@@ -90,9 +113,9 @@ def _damaged(folder: Path, text: str) -> ChainDamaged:
     )
 
 
-def _cut_tail(folder: Path, paths: list[Path], verdict: Verdict, disk: Disk) -> tuple[int, str]:
+def _cut_tail(folder: Path, stored: list[Segment], verdict: Verdict, disk: Disk) -> tuple[int, str]:
     """Move what does not fit beyond the head to a `.torn` file; its bytes and name. Raises OSError."""
-    tails = _tails(paths, verdict.unfinished)
+    tails = _tails([segment.path for segment in stored if not segment.compressed], verdict.unfinished)
     torn = b"".join(data for _, _, data in tails)
     name = _keep(folder, verdict.last_seq + 1, torn, disk) if torn else ""
     for path, keep_bytes, _ in reversed(tails):  # from the end, so that a stop in between leaves a prefix
@@ -133,20 +156,50 @@ def _keep(folder: Path, seq: int, torn: bytes, disk: Disk) -> str:
     return path.name
 
 
-def _chain_end(paths: list[Path], verdict: Verdict) -> ChainEnd:
-    segment = paths[-1] if paths else None
-    return ChainEnd(
-        next_seq=verdict.last_seq + 1,
-        prev=verdict.last_hash,
-        segment=segment.name if segment else "",
-        segment_bytes=segment.stat().st_size if segment else 0,
+def _chain_end(stored: list[Segment], head: Head, verdict: Verdict) -> ChainEnd:
+    """Where the chain goes on, what does not fit having been cut."""
+    end = ChainEnd(next_seq=verdict.last_seq + 1, prev=verdict.last_hash, tree=_tree(stored, head))
+    if not stored:
+        return end
+    segment = stored[-1]
+    lines = list(read_lines(segment))
+    if segment.compressed or event_of(lines[-1].data) == SEALED or not _is_writable(segment.path):
+        return structs.replace(end, closed=segment.name, closed_sha256=_sha256(segment))
+    last = lines[-1]
+    return structs.replace(
+        end,
+        segment=segment.name,
+        segment_bytes=last.offset_bytes + len(last.data),
+        opened_s=recorded_s(lines[0].data) or 0.0,
     )
+
+
+def _tree(stored: list[Segment], head: Head) -> CompactRange:
+    """The tree over all lines: the head's, and what lies beyond it; a head without one is told by reading all."""
+    if head.tree is None:
+        return EMPTY.extended(leaf_hash(line.data[:-1]) for line in _lines(stored))
+    known = CompactRange(head.seq + 1, head.tree)
+    unproven = [segment for segment in stored if segment.name >= head.segment]
+    skipped = head.seq + 1 - unproven[0].first_seq if unproven else 0
+    return known.extended(leaf_hash(line.data[:-1]) for line in islice(_lines(unproven), skipped, None))
+
+
+def _is_writable(path: Path) -> bool:
+    """Whether its mode lets its owner write; for root, who may anyway, the mode tells that the file was closed."""
+    return bool(path.stat().st_mode & stat.S_IWUSR)
+
+
+def _sha256(segment: Segment) -> str:
+    """Of its plain form."""
+    with open_segment(segment) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(folder: Path, end: ChainEnd, disk: Disk) -> None:
     """Lines beyond the head were perhaps never synced; nothing goes on from them before they are."""
-    if end.segment:
-        descriptor = disk.append(folder / end.segment)
+    path = folder / (end.segment or end.closed or "none")
+    if path.exists() and _is_writable(path):  # what is closed to writing was synced before
+        descriptor = disk.append(path)
         try:
             disk.sync(descriptor)
         finally:

@@ -4,6 +4,10 @@ A commit is: lines appended, `fdatasync`, (for a new segment: the folder synced)
 is acknowledged when all of that is done, so an acknowledged line is always named by a lasting head,
 and the head never names a line that is not lasting.
 
+A new segment begins with `segment.opened`, in the same write as the lines it was opened for. One that is
+full or a day old ends with `segment.sealed`, a commit of its own: whatever is compressed or pruned later lies
+wholly at or before the head (gateway/audit/segment_keeper.py).
+
 When a write or sync of lines fails, the segment is dead: the kernel may have dropped the pages and
 would call the next sync a success (fsyncgate, 2018). It is cut back to its last synced line and never
 appended to again; the same lines go once more, into a new segment. If that fails too, the commit has
@@ -15,79 +19,138 @@ more than one commit beyond it.
 """
 
 import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.audit.audit_disk import Disk, replace_file, write_all
 from gateway.audit.audit_files import HEAD_NAME
-from policies.audit_chain import GENESIS, Head, head_bytes, line_hash, link, segment_name
+from policies.audit_chain import GENESIS, Head, encode_entry, head_bytes, line_hash, link, segment_name
+from policies.auditing.merkle import EMPTY, CompactRange, leaf_hash
+from policies.auditing.segment_life import SEGMENT_AGE_S, is_old, is_over
+from policies.auditing.segment_records import OPENED, SEALED, Details, Opened, opened_details, sealed_details
 
 MAX_COMMIT_RECORDS = 512
 """Bounds what can lie beyond the head after a crash; at 500 bytes a record this is 256 KiB a commit."""
+MAX_BEYOND_HEAD = MAX_COMMIT_RECORDS + 1
+"""A commit's records, and the `segment.opened` before them."""
+LINK_BYTES = 128
+"""What a chained line has more than its record, at most."""
+Describe = Callable[[str, Details], bytes]
 
 
 class ChainEnd(Struct, frozen=True, kw_only=True):
-    """Where a stored chain ends: the seq to come, the last hash, the segment to go on in and its size.
+    """Where a stored chain ends: the seq to come, the last hash, the tree over all lines, and its last segment.
 
-    `segment` empty: the next line begins a new one.
+    `segment` is the one to go on in, with its size and when it was opened (Unix seconds); empty: the next line begins
+    a new one. `closed` is the last segment that nothing is added to, with the SHA-256 of its plain form.
     """
 
     next_seq: int = 0
     prev: str = GENESIS
+    tree: CompactRange = EMPTY
     segment: str = ""
     segment_bytes: int = 0
+    opened_s: float = 0.0
+    closed: str = ""
+    closed_sha256: str = ""
 
 
 class _Segment:
-    """The segment being appended to; `good_bytes` are synced and end with a whole line."""
+    """The segment being appended to; `good_bytes` are synced and end with a whole line, `digest` is their SHA-256."""
 
-    def __init__(self, path: Path, descriptor: int, good_bytes: int, *, named: bool) -> None:
+    def __init__(self, path: Path, descriptor: int, *, opened_s: float, named: bool) -> None:
         self.path = path
         self.descriptor = descriptor
-        self.good_bytes = good_bytes
+        self.opened_s = opened_s
+        self.first_seq = int(path.stem)
+        self.good_bytes = 0
+        self.digest = hashlib.sha256()
         self.named = named
         """Whether the folder was synced since the file was made."""
 
+    def took(self, lines: bytes) -> None:
+        """These are synced too."""
+        self.good_bytes += len(lines)
+        self.digest.update(lines)
+
 
 class ChainWriter:
-    """Appends records to the chain in `folder`. Not thread-safe: one caller at a time."""
+    """Appends records to the chain in `folder`. Not thread-safe: one caller at a time.
 
-    def __init__(self, folder: Path, disk: Disk, segment_bytes: int, end: ChainEnd) -> None:
+    `describe` makes an encoded record of an event of the log's own files.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk,
+        segment_bytes: int,
+        end: ChainEnd,
+        describe: Describe = lambda event, details: encode_entry({"event": event, "details": details}),
+        segment_age_s: float = SEGMENT_AGE_S,
+    ) -> None:
         self._folder = folder
         self._disk = disk
         self._segment_bytes = segment_bytes
-        self._next_seq = end.next_seq
-        self._prev = end.prev
+        self._segment_age_s = segment_age_s
+        self._describe = describe
+        self._end = end
         self._segment: _Segment | None = None
         self._dead: _Segment | None = None
         self._head_behind = False
-        self._last_segment = end.segment or segment_name(0)
+        self.stored = 0
+        """How many commits' records are lasting, whether or not their head is."""
+        self._last_segment = end.segment or end.closed or segment_name(0)
         if end.segment:
-            path = folder / end.segment
-            self._segment = _Segment(path, disk.append(path), end.segment_bytes, named=True)
+            self._segment = self._reopened(folder / end.segment, end)
 
     @property
     def last_seq(self) -> int:
         """The seq of the last lasting line, -1 when there is none."""
-        return self._next_seq - 1
+        return self._end.next_seq - 1
 
-    def commit(self, bodies: list[bytes]) -> None:
-        """Chain encoded records, at most `MAX_COMMIT_RECORDS`, and make them lasting.
+    @property
+    def tree(self) -> CompactRange:
+        """The tree over all lasting lines."""
+        return self._end.tree
+
+    @property
+    def closed(self) -> tuple[str, str]:
+        """The last segment that nothing is added to any more, and the SHA-256 of its bytes; empty for none."""
+        return self._end.closed, self._end.closed_sha256
+
+    @property
+    def open_from(self) -> int:
+        """No segment from this first seq on is closed. May be asked from any thread."""
+        held = [segment.first_seq for segment in (self._segment, self._dead) if segment is not None]
+        return min([*held, self._end.next_seq])
+
+    def commit(self, bodies: list[bytes], now_s: float = 0.0) -> None:
+        """Chain encoded records, at most `MAX_COMMIT_RECORDS`, and make them lasting. `now_s` is Unix seconds.
 
         Raises OSError when they are not acknowledged; then the next call tries again from sound ground.
         """
         self._clear_up()
-        lines, prev = self._link(bodies)
-        try:
-            self._append(lines)
-        except OSError:
-            self._bury()
-            self._append(lines)
-        self._next_seq += len(bodies)
-        self._prev = prev
+        self._make_room(sum(map(len, bodies)) + LINK_BYTES * len(bodies), now_s)
+        if bodies:
+            try:
+                self._extend(bodies, now_s)
+            except OSError:
+                self._bury()
+                self._extend(bodies, now_s)
+            self.stored += 1
         self._head_behind = True
         self._write_head()
+
+    def seal_old(self, now_s: float) -> bool:
+        """End the segment if its day is over; whether it did. Raises OSError as `commit` does."""
+        self._clear_up()
+        before = self._segment
+        self._make_room(0, now_s)
+        return before is not None and self._segment is None
 
     def write_head(self) -> None:
         """Name the last lasting line in the head. Raises OSError."""
@@ -107,41 +170,78 @@ class ChainWriter:
         if self._head_behind:
             self._write_head()
 
-    def _link(self, bodies: list[bytes]) -> tuple[bytes, str]:
-        """The records as chained lines, and the hash of the last."""
-        prev, lines = self._prev, []
-        for seq, body in enumerate(bodies, self._next_seq):
-            line = link(body, seq, prev)
-            prev = line_hash(line)
-            lines.append(line)
-        return b"\n".join([*lines, b""]), prev
+    def _make_room(self, size_bytes: int, now_s: float) -> None:
+        """End the segment that is too old, or too full for so much more."""
+        segment = self._segment
+        if segment is None:
+            return
+        if is_old(segment.opened_s, now_s, self._segment_age_s) or is_over(
+            segment.good_bytes, size_bytes, self._segment_bytes
+        ):
+            self._seal(segment)
 
-    def _append(self, lines: bytes) -> None:
-        """Lines into the segment, synced. After any failure the segment is dead."""
-        segment = self._room_for(len(lines))
+    def _seal(self, segment: _Segment) -> None:
+        """The segment's last line. One whose disk does not take it ends without."""
+        footer = self._describe(SEALED, sealed_details(segment.first_seq, self._end.tree))
+        try:
+            self._write(segment, [footer])
+        except OSError:
+            self._bury()
+            return
+        self._leave(segment)
+        self._write_head()
+
+    def _leave(self, segment: _Segment) -> None:
+        """Nothing is added to this segment any more."""
+        self._end, self._segment = _closed(self._end, segment), None
+        self._close(segment)
+
+    def _extend(self, bodies: list[bytes], now_s: float) -> None:
+        """Records into the segment, or into a new one behind its first line."""
+        if self._segment is None:
+            end = self._end
+            opened = Opened(end.next_seq, end.closed, end.closed_sha256, end.tree)
+            bodies = [self._describe(OPENED, opened_details(opened)), *bodies]
+            self._segment = self._new_segment(now_s)
+        self._write(self._segment, bodies)
+
+    def _write(self, segment: _Segment, bodies: Sequence[bytes]) -> None:
+        """Records into the segment, synced. After any failure the segment is dead."""
+        lines, end = self._link(bodies)
         try:
             write_all(self._disk, segment.descriptor, lines)
             self._disk.sync(segment.descriptor)
             if not segment.named:
                 self._disk.sync_folder(self._folder)
         except BaseException:  # a bug or no memory leaves half a line behind just as a disk does
-            self._segment, self._dead = None, segment
+            self._dead = segment  # first, so that it is never neither: see `open_from`
+            self._segment = None
             raise
         segment.named = True
-        segment.good_bytes += len(lines)
+        segment.took(lines)
+        self._end, self._head_behind = end, True
         self._last_segment = segment.path.name
 
-    def _room_for(self, size_bytes: int) -> _Segment:
-        """The open segment, or a new one when there is none or it would grow past its bound."""
-        segment = self._segment
-        if segment is not None:
-            if not segment.good_bytes or segment.good_bytes + size_bytes <= self._segment_bytes:
-                return segment
-            self._segment = None
-            self._close(segment)
-        path = self._folder / segment_name(self._next_seq)
-        self._segment = _Segment(path, self._disk.create(path), 0, named=False)
-        return self._segment
+    def _link(self, bodies: Sequence[bytes]) -> tuple[bytes, ChainEnd]:
+        """The records as chained lines, and the end of the chain with them."""
+        prev, lines = self._end.prev, []
+        for seq, body in enumerate(bodies, self._end.next_seq):
+            line = link(body, seq, prev)
+            prev = line_hash(line)
+            lines.append(line)
+        tree = self._end.tree.extended(map(leaf_hash, lines))
+        end = structs.replace(self._end, next_seq=self._end.next_seq + len(lines), prev=prev, tree=tree)
+        return b"\n".join([*lines, b""]), end
+
+    def _new_segment(self, now_s: float) -> _Segment:
+        path = self._folder / segment_name(self._end.next_seq)
+        return _Segment(path, self._disk.create(path), opened_s=now_s, named=False)
+
+    def _reopened(self, path: Path, end: ChainEnd) -> _Segment:
+        """The segment that a recovered chain goes on in."""
+        segment = _Segment(path, self._disk.append(path), opened_s=end.opened_s, named=True)
+        segment.took(path.read_bytes())
+        return segment
 
     def _bury(self) -> None:
         """Cut a dead segment back to its last synced line. Raises OSError, and is then tried again later."""
@@ -154,10 +254,12 @@ class ChainWriter:
             self._disk.remove(dead.path)
             self._disk.sync_folder(self._folder)
         self._dead = None
+        if dead.good_bytes:
+            self._end = _closed(self._end, dead)
         self._close(dead)
 
     def _write_head(self) -> None:
-        head = Head(self._next_seq - 1, self._prev, self._last_segment)
+        head = Head(self._end.next_seq - 1, self._end.prev, self._last_segment, self._end.tree.hashes)
         replace_file(self._disk, self._folder / HEAD_NAME, head_bytes(head))
         self._head_behind = False
 
@@ -165,3 +267,7 @@ class ChainWriter:
         """A close that fails loses nothing: the good bytes are synced, the others are cut."""
         with contextlib.suppress(OSError):
             self._disk.close(segment.descriptor)
+
+
+def _closed(end: ChainEnd, segment: _Segment) -> ChainEnd:
+    return structs.replace(end, closed=segment.path.name, closed_sha256=segment.digest.hexdigest())

@@ -67,6 +67,7 @@ def _offline(home: Home, act: str, arguments: Json) -> Json:
     from gateway.admin.offline_act import NotTheOwner, perform_offline
     from gateway.audit.audit_log import AuditNotOpened
     from gateway.audit.audit_place import NoPlace
+    from gateway.audit.home_secret import KeysNotOpened
     from gateway.configuration.config import ConfigFaults
     from gateway.homes.home_lock import HomeInUse
     from gateway.keys.pepper import UnfitPepper
@@ -80,7 +81,7 @@ def _offline(home: Home, act: str, arguments: Json) -> Json:
         raise CommandFault(str(fault), status=BAD_INPUT) from fault
     except Refused as fault:
         raise CommandFault(explain(fault)) from fault
-    except (HomeInUse, NotTheOwner, UnfitPepper, NoPlace, AuditNotOpened) as fault:
+    except (HomeInUse, NotTheOwner, UnfitPepper, NoPlace, AuditNotOpened, KeysNotOpened) as fault:
         raise CommandFault(str(fault)) from fault
     except OSError as fault:
         raise CommandFault(f"{fault.filename or home.path}: {fault.strerror or fault}") from fault

@@ -2,63 +2,66 @@
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway.audit.audit_files import segment_paths
+from gateway.audit.audit_files import segments
+from gateway.audit.index.segment_lines import lines_from
+from policies.auditing.request_view import RequestView
 
 Record = dict[str, Any]
+Wanted = Callable[[bytes], bool]
 POLL_S = 0.5
 
 
 class _Reader:
     """One chain, read on from where it was left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder = folder
+        self._wanted = wanted
         self._segment = ""
         self._offset_bytes = 0
 
     def latest(self, count: int) -> list[bytes]:
-        """The last `count` lines, read from the newest segments back; `fresh` goes on behind them."""
+        """The last `count` lines that are wanted, from the newest segments back; `fresh` goes on behind them."""
         lines: list[bytes] = []
-        for path in reversed(segment_paths(self._folder)):
-            whole = _whole_lines(path.read_bytes())
+        for segment in reversed(segments(self._folder)):
+            found: deque[bytes] = deque(maxlen=count)
+            end_bytes = 0
+            for start, line in lines_from(segment, 0):
+                end_bytes = start + len(line) + 1
+                if self._wanted(line):
+                    found.append(line)
             if not self._segment:
-                self._segment, self._offset_bytes = path.name, len(whole)
-            lines = whole.split(b"\n")[:-1] + lines
+                self._segment, self._offset_bytes = segment.name, end_bytes
+            lines = [*found, *lines]
             if len(lines) >= count:
                 break
         return lines[-count:] if count else []
 
     def fresh(self) -> list[bytes]:
-        """Whole lines that were added since the last look."""
+        """Whole lines that were added since the last look and are wanted."""
         lines = []
-        for path in segment_paths(self._folder):
-            if path.name < self._segment:
+        for segment in segments(self._folder):
+            if segment.name < self._segment:
                 continue
-            if path.name != self._segment:
-                self._segment, self._offset_bytes = path.name, 0
-            with path.open("rb") as file:
-                file.seek(self._offset_bytes)
-                data = file.read()
-            whole = _whole_lines(data)
-            self._offset_bytes += len(whole)
-            lines += whole.split(b"\n")[:-1]
+            if segment.name != self._segment:
+                self._segment, self._offset_bytes = segment.name, 0
+            for start, line in lines_from(segment, self._offset_bytes):
+                self._offset_bytes = start + len(line) + 1
+                if self._wanted(line):
+                    lines.append(line)
         return lines
 
 
-def _whole_lines(data: bytes) -> bytes:
-    """`data` without the line that is being written at its end."""
-    return data[: data.rfind(b"\n") + 1]
-
-
 class Chains:
-    """Several chains as one, in the order of their records' times."""
+    """Several chains as one, in the order of their records' times; only lines that are `wanted`."""
 
-    def __init__(self, folders: list[Path]) -> None:
-        self._readers = [_Reader(folder) for folder in folders]
+    def __init__(self, folders: list[Path], wanted: Wanted | None = None) -> None:
+        self._readers = [_Reader(folder, wanted or _any_line) for folder in folders]
 
     def latest(self, count: int) -> list[bytes]:
         """The last `count` records of all chains, oldest first. Raises OSError."""
@@ -70,6 +73,10 @@ class Chains:
         while True:
             yield from sorted((line for reader in self._readers for line in reader.fresh()), key=_time_of)
             wait(POLL_S)
+
+
+def _any_line(_line: bytes) -> bool:
+    return True
 
 
 def read_record(line: bytes) -> Record:
@@ -143,3 +150,40 @@ def _text(value: Any, limit: int = 80) -> str:
     if value is None:
         return ""
     return "".join(sign if sign.isprintable() else "?" for sign in str(value))[:limit]
+
+
+def request_lines(view: RequestView) -> str:
+    """One request for people: who asked for what from where, then each stage with its decision and result."""
+    actor, source, action = view.actor, view.src, view.action
+    who = [_text(actor.get("name") or actor.get("pseudonym")), _named("team", actor.get("team"))]
+    who += [_named("key", actor.get("key_id")), _named("from", source.get("ip"))]
+    what = [_text(action.get("verb")), _text(action.get("route")), _text(action.get("model"))]
+    lines = [f"request {_text(view.request)}", _row("who", who), _row("what", what)]
+    return "\n".join([*lines, *(_row(_text(stage.get("stage")), _stage_words(stage)) for stage in view.stages)])
+
+
+def _row(name: str, words: list[str]) -> str:
+    return f"  {name:<11}{'  '.join(word for word in words if word)}"
+
+
+def _stage_words(stage: Record) -> list[str]:
+    result, decision = _part(stage, "result"), _part(stage, "decision")
+    return [
+        _text(stage.get("ts"), 27),
+        _text(stage.get("event")),
+        _decision(decision),
+        _text(decision.get("rule")),
+        _text(result.get("status")),
+        _tokens(result),
+        _named("queued", _milliseconds(result.get("queued_ms"))),
+        _milliseconds(result.get("dur_ms")),
+        _named("on", result.get("target")),
+    ]
+
+
+def matter_lines(record: Record) -> list[str]:
+    """What an admin act changed, or what a system event tells, one line each; nothing of a request."""
+    change = _part(record, "change")
+    told = _part(change, "details") | {name: change[name] for name in ("reason", "ticket") if name in change}
+    told |= _part(record, "details")
+    return [f"    {_text(name)}: {_text(value, 500)}" for name, value in told.items()]

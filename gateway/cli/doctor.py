@@ -54,15 +54,23 @@ def doctor(arguments: argparse.Namespace) -> int:
             complaints += _of_home(home, walls)
         else:
             complaints += [*wall_complaints(walls, "required"), *back_door_complaints(_look_now(None, None))]
-    told, standing = machine_lines(machine), wall_lines(walls)
+    told, standing = machine_lines(machine), [*wall_lines(walls), *_anchored(home)]
     document = {
         "complaints": [to_builtins(each) for each in complaints],
         "machine": list(told),
-        "walls": list(standing),
+        "walls": list(wall_lines(walls)),
+        "audit_log": _anchored(home),
     }
     nothing = "nothing found" if home is not None else "nothing found (there is no home here: looked at this host only)"
     emit(arguments, document, "\n".join([*told, *standing, "", *([each.line for each in complaints] or [nothing])]))
     return FAILED if complaints else 0
+
+
+def _anchored(home: Home | None) -> list[str]:
+    """Whether the audit log is anchored off this host; no complaint, since one machine alone is a way to use Corral."""
+    from gateway.audit.anchor_words import home_words
+
+    return [] if home is None else [f"audit log: {home_words(home.audit)}"]
 
 
 def _machine_now() -> "MachineFacts":
@@ -78,7 +86,9 @@ def _walls_now() -> "WallTrial | str":
 
 
 def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
+    from gateway.doctor.audit_disk_check import audit_disk_complaints
     from gateway.doctor.back_door_check import back_door_complaints
+    from gateway.doctor.content_check import content_complaints
     from gateway.doctor.gateway_check import gateway_complaints
     from gateway.doctor.home_checks import home_complaints, key_complaints, read_files
     from gateway.doctor.plan_check import plan_complaints
@@ -98,10 +108,13 @@ def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
     if config is not None and policy is not None:
         has_key = any(key["state"] == "active" for key in keys)
         yield from home_complaints(home, config, policy, has_key=has_key, now_s=time.time())
+    if policy is not None:
+        yield from content_complaints(policy)
     if config is not None:
         yield from plan_complaints(home, config.engine)
     if config is not None and config.engine.models != ():
         yield from wall_complaints(walls, config.engine.sandbox)
+    yield from audit_disk_complaints(home.audit)
     yield from gateway_complaints(_asked_gateway(home, "status"))
     queue = _asked_gateway(home, "queue")
     if queue is not None and policy is not None:

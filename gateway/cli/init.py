@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.admin.new_home import HomeNotMade, make_home
     from gateway.audit.audit_log import AuditNotOpened
     from gateway.audit.audit_place import NoPlace
+    from gateway.audit.home_secret import KeysNotOpened
     from policies.errors import Refused
 
     shown = sys.stdout.isatty()
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         made = make_home(arguments.home, _plan(arguments.name, leave_key=not shown))
     except (HomeNotMade, ValueError) as fault:
         raise CommandFault(str(fault), status=BAD_INPUT) from fault
-    except (AuditNotOpened, NoPlace) as fault:
+    except (AuditNotOpened, KeysNotOpened, NoPlace) as fault:
         raise CommandFault(f"no home was made: {fault}") from fault
     except Refused as fault:
         raise CommandFault(f"no home was made at {arguments.home}: {fault.reason}") from fault

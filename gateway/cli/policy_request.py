@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.audit.audit_files import segment_paths
-from gateway.cli.audit import find_chains
+from gateway.audit.audit_files import segment_paths, stored_lines
+from gateway.cli.audit_chains import find_chains
 from gateway.cli.audit_lines import read_record
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
 from gateway.cli.policy_setting import decided_by, read_named, setting_of
@@ -87,6 +87,5 @@ def request_records(chains: list[Path], request_id: str) -> list[Json]:
 
 
 def _matching(path: Path, needle: bytes, request_id: str) -> list[Json]:
-    with path.open("rb") as lines:
-        records = [read_record(line) for line in lines if needle in line]
+    records = [read_record(line.data) for line in stored_lines([path]) if needle in line.data]
     return [record for record in records if record.get("req_id") == request_id]

@@ -82,6 +82,26 @@ def _policy(policy: dict[str, str]) -> str:
     return f"{held}; THE FILE IS REFUSED: {policy['refusal']}" if policy["refusal"] else held
 
 
+def _anchors(anchors: dict[str, Any] | None) -> list[str]:
+    """Whether the log is anchored off this host, which places fail, and that nothing is served for want of one."""
+    if anchors is None:
+        return []
+    lines = [f"anchors: {anchors['words']}"]
+    lines += [f"  {each['name']}: FAILS: {each['fault']}" for each in anchors.get("places", ()) if each["fault"]]
+    if anchors.get("refuses"):
+        lines.append("  OVERDUE: no request is served until a checkpoint is taken somewhere")
+    return lines
+
+
+def _audit_disk(disk: dict[str, Any] | None) -> list[str]:
+    """How full the log's disk is; no line while it is roomy and its reserve is there."""
+    if disk is None or (disk["level"] == "roomy" and disk["reserve"]):
+        return []
+    says = {"low": "low", "alarm": "NEARLY FULL", "full": "FULL: nothing is served"}.get(disk["level"], "roomy")
+    reserve = "" if disk["reserve"] else "; its reserve is not there"
+    return [f"disk:    the audit log's disk is {says}, {disk['used_percent']:g} % used{reserve}"]
+
+
 def _store(store: dict[str, Any] | None) -> list[str]:
     """How the shared store is; no line where limits are counted here alone."""
     if store is None:
@@ -130,6 +150,8 @@ def _text(found: dict[str, Any]) -> str:
         f"ready:   {'yes' if found['ready'] else 'no'}",
         *(f"  {each['name']}: {each['what']}; {each['remedy']}" for each in found.get("lacks", ())),
         f"audit:   {'writing' if found['audit'] else 'CANNOT BE WRITTEN: nothing is served'}",
+        *_anchors(found.get("anchors")),
+        *_audit_disk(found.get("audit_disk")),
         *_store(found.get("store")),
         f"policy:  {_policy(found['policy'])}",
         f"models:  {', '.join(found['models']) or 'none'}",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from gateway.configuration.anchor_checks import anchor_misfits
 from gateway.configuration.settings import Config, ListenSettings, StoreSettings, UpstreamSettings
 from gateway.configuration.store_url import read_store_url
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
@@ -15,11 +16,14 @@ from policies.addresses.host_names import read_host_names
 from policies.addresses.networks import is_loopback_host, read_address
 from policies.addresses.trusted_proxies import read_proxy
 from policies.addresses.web_origin import read_origins
+from policies.auditing.segment_life import MAX_RETENTION_DAYS, MIN_RETENTION_DAYS
 from policies.policy import Policy
 
 UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_TIMEOUT_S = 86_400.0
 MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES = 64 * 1024, 1024**3
+MAX_FULL_REFUSALS = 1_000_000
+"""No flood would be sampled any more; for a time in which every one is wanted."""
 MAX_BODY_BYTES = 1024**3
 MIN_STALE_KEYS_S, MAX_STALE_KEYS_S = 5.0, 3600.0
 """Keys are refreshed each second; beyond an hour a revocation would be a wish."""
@@ -48,6 +52,10 @@ def config_misfits(config: Config) -> Iterator[Misfit]:
     yield from _within(config.gateway, "stale_keys_s", MIN_STALE_KEYS_S, MAX_STALE_KEYS_S, ("gateway",))
     yield from _within(config.back_door, "interval_s", 60.0, MAX_TIMEOUT_S, ("back_door",))
     yield from _within(config.audit, "segment_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES, ("audit",))
+    yield from _within(config.audit, "retention_days", MIN_RETENTION_DAYS, MAX_RETENTION_DAYS, ("audit",))
+    yield from _within(config.audit, "reserve_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES, ("audit",))
+    yield from _within(config.audit, "full_refusals_per_minute", 1, MAX_FULL_REFUSALS, ("audit",))
+    yield from anchor_misfits(config.audit)
 
 
 def policy_misfits(policy: Policy) -> Iterator[Misfit]:

@@ -95,7 +95,8 @@ class UpstreamSettings:
     key, relative to the home. `connect_timeout_s` bounds a connection, `idle_timeout_s` the silence within
     an answer. `refresh_s` is how often its model list is asked for. `unsafe_plain_http` allows an http address
     beyond this machine: prompts and answers cross the network in clear. `network_isolated` says that nobody but
-    this gateway can reach the server, so that it need not refuse whoever shows no key (see `back_door`).
+    this gateway can reach the server, so that it need not refuse whoever shows no key (see `back_door`). `counts` is
+    "corral" for a second Corral: it is asked what it has served, which `corral audit reconcile` compares.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -112,15 +113,68 @@ class UpstreamSettings:
     refresh_s: float = 15.0
     unsafe_plain_http: bool = False
     network_isolated: bool = False
+    counts: Literal["corral"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessSettings:
+    """A witness that cosigns this log's checkpoints.
+
+    `url` is where it listens; each checkpoint goes to its add-checkpoint. `vkey` is its verifier key, the line that
+    `corral audit witness init` printed. `ca_file` is a PEM bundle for it, relative to the home.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    url: str
+    vkey: str
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorSettings:
+    """A place that keeps the checkpoints apart from the log: one of a file, a syslog server, a collector.
+
+    `file` is a file on another volume, to which each is appended and synced; its folder must be there. `syslog` is
+    host:port of a server for RFC 5424 over TLS (RFC 5425). `http` is the address of a collector that each is posted to.
+    `ca_file` is a PEM bundle for syslog or http, `api_key_file` a file with the collector's bearer key, both relative
+    to the home.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+
+    file: str | None = None
+    syslog: str | None = None
+    http: str | None = None
+    ca_file: str | None = None
+    api_key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
-    """The audit log. `segment_bytes` bounds one file of it."""
+    """The audit log. `segment_bytes` bounds one file of it.
+
+    `retention_days` is how long it is kept, at least 180. `durability` says when the record of a served request's end
+    is on the disk: "strict" before the last of its answer is sent, "standard" within a second after. `reserve_bytes` is
+    kept free on its disk so that a full one can still be recorded (less on a small disk). Of refusals for one reason
+    from one network so many a minute have a record of their own: `full_refusals_per_minute`; the rest are counted.
+    `count_every_s` is how often the workers' own counts are written. `witnesses` cosign each checkpoint. `anchors` keep
+    a copy of each. When none of these has taken the newest checkpoint for `anchor_max_age_s`, `anchor_overdue` says
+    what happens: "warn" records it, "refuse" serves no request until one has; null never looks.
+    """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
 
     segment_bytes: int = 64 * 1024 * 1024
+    retention_days: int = 400
+    durability: Literal["strict", "standard"] = "strict"
+    reserve_bytes: int = 64 * 1024 * 1024
+    full_refusals_per_minute: int = 60
+    count_every_s: float = 60.0
+    witnesses: tuple[WitnessSettings, ...] = ()
+    anchors: tuple[AnchorSettings, ...] = ()
+    anchor_max_age_s: float | None = None
+    anchor_overdue: Literal["warn", "refuse"] = "warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """What a route's dialect hands to the request flow.
 
-`read` turns a body into one of four wishes: `Asked` (work for an engine), `Loaded` (the documented
+`read` turns a body into one of five wishes: `Asked` (work for an engine), `Loaded` (the documented
 load or unload object, which needs no engine), `Lookup` (a question about the catalogue), `Report` (about
-the gateway itself). A `Renderer`
+the gateway itself), `OwnReport` (about who asks). A `Renderer`
 writes one answer in the dialect; it is made for one request and keeps its state.
 """
 
@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.errors import EngineError
+from policies.authorization import Grant
 from policies.call import Call, Event, ModelCard, ModelDescription
 from policies.errors import Refused
 
@@ -86,7 +87,13 @@ class Report(Struct, frozen=True, kw_only=True):
     answer: Callable[[], Awaitable[Answer]]
 
 
-Wish = Asked | Loaded | Lookup | Report
+class OwnReport(Struct, frozen=True, kw_only=True):
+    """A page about whoever asks for it."""
+
+    answer: Callable[[Grant], Answer]
+
+
+Wish = Asked | Loaded | Lookup | Report | OwnReport
 
 
 class Dialect(Protocol):

@@ -56,6 +56,31 @@ class Home:
         return self.path / "pepper"
 
     @property
+    def persons(self) -> Path:
+        """The keys of what the audit log says of persons."""
+        return self.path / "persons.db"
+
+    @property
+    def persons_key(self) -> Path:
+        """The secret without which `persons` opens nothing."""
+        return self.path / "persons.key"
+
+    @property
+    def content(self) -> Path:
+        """Where prompts and answers lie, enciphered, of teams whose policy keeps them."""
+        return self.audit / "content"
+
+    @property
+    def content_keys(self) -> Path:
+        """The keys of what lies in `content`."""
+        return self.path / "content.db"
+
+    @property
+    def content_key(self) -> Path:
+        """The secret of what is kept of prompts and answers."""
+        return self.path / "content.key"
+
+    @property
     def first_key(self) -> Path:
         """Where `corral init` left the first key when it had no terminal; deleted at its first use."""
         return self.path / "first-key"

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.keys import key_file
+from gateway.keys.forgotten_person import forget_person
 from gateway.keys.grant_store import GrantStore
 from gateway.keys.key_rows import SELECT, TOUCH, UPSERT, read_row, write_row
 from gateway.keys.public_key_store import PublicKeyStore
 from gateway.keys.revocation_store import RevocationStore
 from gateway.keys.tables import GRANTS, LOCKDOWNS, PUBLIC_KEYS, REVOCATIONS
 from policies.credentials.key_record import KeyRecord
+from policies.credentials.public_key import PublicKeyRecord
 from policies.errors import PolicyUnavailable
 
 TOUCH_GRANULARITY_S = 60.0
@@ -111,6 +113,20 @@ class KeyStore:
         noted = frozenset(self._unwritten_uses)
         self._write(TOUCH, [_use(self._records[key_id]) for key_id in noted])
         self._unwritten_uses -= noted
+
+    def people(self) -> frozenset[str]:
+        """Everybody whom a key, of either kind, names: who owns, made or revoked it."""
+        records: tuple[KeyRecord | PublicKeyRecord, ...] = (*self._records.values(), *self.public_keys.records())
+        return frozenset(name for each in records for name in (each.owner, each.created_by, each.revoked_by) if name)
+
+    def forget(self, name: str) -> None:
+        """Take a person out of the file, without a trace. Raises PolicyUnavailable."""
+        self.flush()
+        try:
+            forget_person(self._database, name)
+            self._read_all()
+        except (sqlite3.Error, ValueError, TypeError) as cause:
+            raise PolicyUnavailable("key_store_not_written") from cause
 
     def refresh(self) -> None:
         """Take in what another process wrote to the same file; subscribers hear of its revocations.

@@ -12,6 +12,8 @@ from engine.frames import Frame, PreparerHello, WorkerHello
 from engine.links.channel import Channel, ChannelClosed
 from engine.plan import ProcessPlan
 
+QUIET = frames.Hello(version=frames.PROTOCOL_VERSION, steps=False)
+
 
 class LineListener(Protocol):
     """Who hears of the process; called on the event loop, must not block."""
@@ -27,7 +29,7 @@ class ProcessLine:
     def __init__(self, process: ProcessPlan) -> None:
         self._is_worker = process.role != "preparer"
         answers: Any = frames.WorkerAnswer if self._is_worker else frames.PreparerAnswer
-        self._channel = Channel(process.socket, answers, self, steps=False)
+        self._channel = Channel(process.socket, answers, self, hello=QUIET)
         self._listeners: list[LineListener] = []
         self._users = 0
         self._has_asked = self.is_greeted = False

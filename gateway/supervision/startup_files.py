@@ -21,7 +21,7 @@ LEAST_FREE_BYTES = 1024 * 1024  # a few thousand records; with less, the first r
 def file_faults(home: Home, config: Config) -> list[str]:
     """All faults of the files that `config` and `home` name, one line each with its remedy."""
     faults = []
-    for name, path in _tls_files(home, config):
+    for name, path in (*_tls_files(home, config), *_anchor_authorities(home, config)):
         faults += _unreadable(name, path)
     for name, path in _secrets(home, config):
         faults += _unreadable(name, path) or _readable_by_others(path)
@@ -46,6 +46,14 @@ def _tls_files(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
             yield f"tls.{name}", home.path / text
 
 
+def _anchor_authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
+    """Whom the gateway trusts to be a witness or a collector."""
+    audit = config.audit
+    for ca_file in (*(each.ca_file for each in audit.witnesses), *(each.ca_file for each in audit.anchors)):
+        if ca_file is not None:
+            yield "the ca_file of a witness or anchor", home.path / ca_file
+
+
 def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
     yield "the pepper", home.pepper
     yield "the key store", home.keys
@@ -54,6 +62,9 @@ def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
     for upstream in config.upstreams:
         if upstream.api_key_file is not None:
             yield f"upstreams {upstream.name} api_key_file", home.path / upstream.api_key_file
+    for anchor in config.audit.anchors:
+        if anchor.api_key_file is not None:
+            yield "the api_key_file of an anchor", home.path / anchor.api_key_file
 
 
 def _some_tls(config: Config) -> bool:

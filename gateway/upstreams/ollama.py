@@ -15,6 +15,7 @@ import msgspec
 from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, UpstreamFailed
 from engine.interface import Observer, Prepared, StepReport, TargetState
 from engine.store.model_name import is_model_name
+from gateway.audit.count_records import UpstreamCount
 from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
 from gateway.upstreams.ollama_wire import (
@@ -31,6 +32,9 @@ from policies.call import Call, Event, Final, ModelCard, ModelDescription
 
 AnswerT = TypeVar("AnswerT")
 
+COUNTS_PATH = "/corral/counts"
+MAX_COUNT_BYTES = 64 * 1024
+COUNT_S = 10.0
 FIRST_BYTES_PER_TOKEN = 4.0
 """The usual ratio of English text; replaced by what the server reports, but never by more.
 
@@ -76,6 +80,24 @@ class OllamaUpstream:
             self._refresher.cancel()
             await asyncio.gather(self._refresher, return_exceptions=True)
         await self._outbound.close()
+
+    @property
+    def target(self) -> str:
+        """How the queue and the records know this server."""
+        return self._target
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can be asked what it has served."""
+        return self._settings.counts is not None
+
+    async def count(self) -> UpstreamCount | None:
+        """What a second Corral says it has served; None when it does not say."""
+        try:
+            answer = await self._outbound.fetch("GET", COUNTS_PATH, max_body_bytes=MAX_COUNT_BYTES, total_s=COUNT_S)
+            return msgspec.json.decode(answer, type=UpstreamCount)
+        except (OutboundRefused, OutboundFault, msgspec.MsgspecError, RecursionError):
+            return None
 
     def models(self) -> tuple[ModelCard, ...]:
         """What the server listed last, narrowed to the configured names."""

@@ -44,6 +44,7 @@ class Principal:
     or a registered public key, empty for the others. `subject` and `issuer` are a JWT's `sub` and `iss`, or a
     client certificate's name, `other_names` the certificate's other ones. `issued_s` and `expires_s` (Unix seconds)
     are the credential's: a running stream ends with it. `models` narrows the team's list, None leaves it.
+    `client_id` is the program that a JWT was issued to.
     `successor_id` is not empty while the key is being rotated out: its use is worth a flag in the log once the
     successor is in use. `first_key_id` is the key that this one goes back to by rotation, itself without one.
     Raises NotAuthorized for scopes that no one may hold together.
@@ -64,6 +65,7 @@ class Principal:
     issued_s: float | None = None
     expires_s: float | None = None
     models: tuple[str, ...] | None = None
+    client_id: str = ""
 
     def __post_init__(self) -> None:
         require_separation(self.scopes)

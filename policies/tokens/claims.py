@@ -48,7 +48,14 @@ def principal_of(verified: VerifiedJwt, issuer: Issuer) -> Principal:
         issued_s=verified.issued_s,
         expires_s=verified.expires_s,
         models=_models(worth),
+        client_id=_client_id(claims),
     )
+
+
+def _client_id(claims: dict[str, Any]) -> str:
+    """The program (RFC 9068 section 2.2; `azp` in tokens of OpenID Connect). For the log: it decides nothing."""
+    named = claims.get("client_id") or claims.get("azp")
+    return named if isinstance(named, str) else ""
 
 
 def _worth(values: Set[str], table: dict[str, Entitlement]) -> list[Entitlement]:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from gateway.audit.counts import CountedLog, OpenRuns
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock
 from gateway.configuration.settings import ListenSettings
@@ -90,6 +91,8 @@ class TestGate:
         self.dispatcher = Dispatcher((self.engine,), self.clock, self.metrics.step)
         self.tokens.take(self.policy.issuers)
         self.store.revocations.subscribe(self.tokens.flush)
+        self.runs = OpenRuns()
+        self.counted = CountedLog(self.log, self.runs, "here-0:1", 0.0)
         self.gate = self._compose(self.clock)
         self.key_watch = KeyWatch(self.store, self.clock, self.gate.audit.noted_later)
 
@@ -160,7 +163,7 @@ class TestGate:
             clock=clock,
             in_force=PolicyInForce(policy=self.policy, hash="p" * 64),
             doors={"public": Door(ListenSettings(), tuple), "admin": Door(ListenSettings(), tuple)},
-            routes=route_tables(self.dispatcher.ready, self._page, self.dispatcher.view),
+            routes=route_tables(self.dispatcher.ready, self._page, self.dispatcher.view, self.counted.told),
             dialects=dialects,
             body_limit_bytes=1024 * 1024,
             body_timeout_s=1.0,
@@ -169,7 +172,8 @@ class TestGate:
             grants=self.store.grants.of_team,
             catalogue=self.dispatcher.catalogue,
             dispatcher=self.dispatcher,
-            audit=RequestAudit(self.log, lambda: STAMP, policy_hash=lambda: "p" * 64),
+            runs=self.runs,
+            audit=RequestAudit(self.counted, lambda: STAMP, policy_hash=lambda: "p" * 64),
             running=self.running,
             accepted=self._accepted,
             finished=self.metrics.finished,

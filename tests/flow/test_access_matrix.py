@@ -38,6 +38,8 @@ LISTS = ("/api/tags", "/api/ps", "/v1/models")
 """Routes that list models."""
 ALIKE = ("/", "/health/live", "/health/ready", "/api/version", "/api/status", "/metrics")
 """Routes that say the same to every team, and nothing of any."""
+OF_ONESELF = ("/corral/counts",)
+"""Routes that tell a key what it had itself."""
 OF_ALL = ("/queue",)
 """Routes that show all teams: for the admin listener alone."""
 
@@ -71,8 +73,23 @@ async def gate(tmp_path: Path) -> AsyncIterator[TestGate]:
 
 def test_every_route_has_its_row_here() -> None:
     paths = {route.path for _, _, route in ROWS}
-    assert paths == {*MODEL_BODIES, *LISTS, *ALIKE, *OF_ALL}
-    assert len(MODEL_BODIES) + len(LISTS) + len(ALIKE) + len(OF_ALL) == len(paths)
+    assert paths == {*MODEL_BODIES, *LISTS, *ALIKE, *OF_ONESELF, *OF_ALL}
+    assert len(MODEL_BODIES) + len(LISTS) + len(ALIKE) + len(OF_ONESELF) + len(OF_ALL) == len(paths)
+
+
+async def test_a_key_reads_its_own_counts_and_one_for_metrics_everybodys(gate: TestGate) -> None:
+    both = frozenset({"inference", "metrics"})
+    gate.add_key("counting", "two", scopes=both)
+    chat = {"model": "m:latest", "messages": [{"role": "user", "content": "c"}], "stream": False}
+    for key in ("one", "one", "two"):
+        reply, _ = await gate.send("POST", "/api/chat", chat, key=key)
+        assert reply.status == 200
+    told = {}
+    for key in ("one", "two", "counting"):
+        reply, _ = await gate.send("GET", "/corral/counts", key=key)
+        told[key] = json.decode(reply.body)
+    assert [(told[key]["of"], told[key]["taken"]) for key in told] == [("key", 2), ("key", 1), ("all", 3)]
+    assert told["one"]["output_tokens"] == 2 * told["two"]["output_tokens"] > 0
 
 
 def test_open_routes_are_these_and_no_others() -> None:

@@ -541,14 +541,14 @@ async def test_an_answer_cut_on_its_way_out_is_not_added_to(gate: TestGate, poin
 
 
 async def test_a_refusal_reaches_its_caller_though_the_key_is_revoked_meanwhile(gate: TestGate) -> None:
-    write, recording = gate.log.record, asyncio.Event()
+    submit, recording = gate.log.submit, asyncio.Event()
 
     async def slowly(entry: dict[str, Any]) -> None:
-        await write(entry)
+        await submit(entry)
         recording.set()
         await asyncio.sleep(0.01)
 
-    gate.log.record = slowly  # type: ignore[method-assign]
+    gate.log.submit = lambda entry, needed: asyncio.ensure_future(slowly(entry))  # type: ignore[method-assign]
     task = asyncio.create_task(gate.send("POST", "/api/chat", {**CHAT, "model": "nothing"}))
     await recording.wait()
     gate.revoke("one")

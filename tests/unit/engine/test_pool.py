@@ -11,6 +11,7 @@ from engine.errors import ModelNotReady, WorkerDied
 from engine.frames import PROTOCOL_VERSION, AskCounters, Counters, Description, PreparerRequest, Ready, WorkerRequest
 from engine.interface import Engine
 from engine.links.call_frames import pack_ids
+from engine.links.worker_link import WorkerCount
 from engine.loader_frames import KeepAlive, LoaderHello, LoaderRequest, Residences, Wanted
 from engine.plan import Plan
 from engine.pool import Pool
@@ -110,6 +111,20 @@ async def test_counters_leave_out_who_does_not_answer(tmp_path: Path, monkeypatc
         assert await asked == {"pool:worker-0": COUNTERS}
         monkeypatch.setattr(pool_module, "COUNTERS_TIMEOUT_S", 0.01)
         assert await at.pool.counters() == {}
+
+
+async def test_counts_are_heard_by_who_subscribed(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        at.pool.ask_counts()
+        assert await at.worker.next() == AskCounters()
+        at.worker.send(COUNTERS)  # heard by nobody
+        counts: asyncio.Queue[WorkerCount] = asyncio.Queue()
+        at.pool.subscribe_counts(counts.put_nowait)
+        at.pool.ask_counts()
+        assert await at.worker.next() == AskCounters()
+        at.worker.send(COUNTERS)
+        told = await counts.get()
+        assert (told.target, told.counters) == ("pool:worker-0", COUNTERS)
 
 
 def test_drawn_seeds_avoid_llama_cpps_word_for_none() -> None:

@@ -37,6 +37,8 @@ class Heard:
     def dispatched(self, target: str) -> None:
         self.targets.append(target)
 
+    def taken(self, run: object) -> None: ...
+
     def slot_over(self) -> None:
         self.overs += 1
 

@@ -2,6 +2,7 @@
 
 from prometheus_client import generate_latest
 
+from gateway.audit.disk_guard import DiskState
 from gateway.homes.process_notes import ProcessNote
 from gateway.metrics import Metrics
 
@@ -17,4 +18,17 @@ def test_deaths_are_counted_by_process_and_kind_and_suspects_by_standing() -> No
         'corral_process_deaths{kind="no_progress",process="worker-0"} 1.0',
         'corral_suspect_requests{standing="suspects"} 3.0',
         'corral_suspect_requests{standing="refused"} 1.0',
+    ]
+
+
+def test_the_logs_disk_and_the_refusals_that_were_counted_only() -> None:
+    metrics = Metrics()
+    metrics.audit_log(None, 7)
+    metrics.audit_log(DiskState(level="alarm", used_percent=91.5, free_bytes=1, reserve=True), 8)
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    assert [line for line in lines if line.startswith(("corral_audit_disk{", "corral_refusals_sampled "))] == [
+        'corral_audit_disk{figure="used_percent"} 91.5',
+        'corral_audit_disk{figure="level"} 2.0',
+        'corral_audit_disk{figure="reserve"} 1.0',
+        "corral_refusals_sampled 8.0",
     ]

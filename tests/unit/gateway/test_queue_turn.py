@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway import queue_turn
+from gateway.audit.recording import Recording
 from gateway.dialects.contract import Renderer
 from gateway.dialects.ollama_renderer import CHAT, OllamaRenderer
 from gateway.dialects.openai_renderer import ChatRenderer
@@ -14,7 +15,7 @@ from gateway.incoming import ClientGone
 from gateway.queue_turn import QueueComments, queued_comment, take_turn
 from gateway.stream_shape import StreamMode, stream_shape
 from policies.admitting.effects import Forecast
-from policies.errors import Overloaded
+from policies.errors import AuditUnavailable, Overloaded
 from tests.fakes import NS, FakeIncoming, FakeReply, ManualClock
 
 FAR = Forecast(wait_s=4.2, p90_s=9.0, position=3)
@@ -93,10 +94,12 @@ class Scene:
         self.exchange = Exchange(FakeIncoming("POST", "/v1/chat/completions"), self.clock)
         self.exchange.shape = stream_shape(mode, self.renderer)
         self.reply = FakeReply()
+        self.recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.recorded.set_result(None)
 
     async def wait(self, place: Place, *, events: bool = True) -> None:
         self.exchange.queue_answered(place.seen, waits=place.waits())
-        await take_turn(place, self.exchange, self.reply, self.renderer, events=events)
+        await take_turn(place, self.exchange, self.reply, self.renderer, Recording(self.recorded), events=events)
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +119,32 @@ async def test_without_events_the_status_line_is_held_back(*, streamed: bool) ->
     asyncio.get_running_loop().call_soon(place.outcome.set_result, None)
     await scene.wait(place, events=not streamed)
     assert not scene.reply.started
+
+
+@pytest.mark.parametrize("events", [True, False])
+async def test_nothing_is_told_or_run_before_the_authorization_is_lasting(*, events: bool) -> None:
+    scene, place = Scene(), Place(waits=events)
+    scene.recorded = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(scene.wait(place, events=events))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not scene.reply.started
+    assert not waiting.done()
+    scene.recorded.set_result(None)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert scene.reply.started is events
+    if events:
+        place.outcome.set_result(None)
+    await waiting
+
+
+async def test_an_authorization_that_cannot_be_recorded_is_not_run() -> None:
+    scene = Scene()
+    scene.recorded = asyncio.get_running_loop().create_future()
+    scene.recorded.set_exception(AuditUnavailable("audit_eio"))
+    with pytest.raises(AuditUnavailable):
+        await scene.wait(Place(waits=False))
 
 
 async def test_lines_of_json_have_no_place_for_comments() -> None:

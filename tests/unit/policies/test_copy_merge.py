@@ -98,3 +98,15 @@ def test_each_gateway_keeps_its_own_knowledge_of_the_last_use():
     used = replace(KEY, last_used_s=5.0, last_ip="192.0.2.1")
     merged = merge_keys(used, replace(KEY, revoked_s=9.0))
     assert (merged.last_used_s, merged.last_ip, merged.revoked_s) == (5.0, "192.0.2.1", 9.0)
+
+
+def test_who_was_erased_from_one_copy_does_not_come_back() -> None:
+    named = Revocation(kind="actor", subject="x", at_s=1.0, by="anna", reason="anna said so")
+    erased = replace(named, by="", reason="")
+    assert merge_revocations(named, erased) == merge_revocations(erased, named) == erased
+    made = replace(KEY, owner="anna", created_by="anna", revoked_s=2.0, revoked_by="anna")
+    for blank in ({"owner": "", "created_by": "", "revoked_by": ""}, {"owner": "anna", "created_by": ""}):
+        gone = replace(made, **blank)
+        assert merge_keys(made, gone) == merge_keys(gone, made) == gone
+    grant = replace(GRANT, by="anna")
+    assert merge_grants(grant, GRANT) == merge_grants(GRANT, grant) == GRANT

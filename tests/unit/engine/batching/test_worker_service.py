@@ -189,6 +189,33 @@ def test_counters(bench: Bench) -> None:
     assert (counters.steps, counters.busy_slots) == (3, 0)
 
 
+def test_what_each_gateway_started_is_counted_under_its_name(bench: Bench) -> None:
+    named, unnamed = bench.connect(greet=False), bench.connect()
+    named.send(Hello(version=PROTOCOL_VERSION, name="here:1"), start(1), start(2))
+    bench.service.turn()
+    bench.loop.ends = True
+    bench.service.turn()
+    unnamed.send(start(1), AskCounters())
+    bench.service.turn()
+    counters = next(frame for frame in unnamed.frames() if isinstance(frame, Counters))
+    told = {each.gateway: (each.taken, each.ended, each.connected) for each in counters.tallies}
+    assert told == {"here:1": (1, 1, True), "": (1, 0, True)}  # the second start was one too many
+
+
+def test_the_last_counts_are_said_unasked_and_what_is_gone_is_not_connected(bench: Bench) -> None:
+    gateway, other, supervisor = bench.connect(greet=False), bench.connect(), bench.connect(greet=False)
+    gateway.send(Hello(version=PROTOCOL_VERSION, name="here:1"), start(1))
+    supervisor.send(Hello(version=PROTOCOL_VERSION, steps=False))
+    bench.service.turn()
+    gateway.stream.close()
+    bench.service.turn()
+    bench.wake.send(b"x")
+    bench.service.run()
+    (last,) = [frame for frame in other.frames() if isinstance(frame, Counters)]
+    assert [(each.gateway, each.taken, each.connected) for each in last.tallies] == [("here:1", 1, False)]
+    assert not [frame for frame in supervisor.frames() if isinstance(frame, Counters)]
+
+
 def test_others_get_the_figures_but_not_the_words(bench: Bench) -> None:
     gateway, other, silent = bench.connect(), bench.connect(), bench.connect(greet=False)
     gateway.send(start(1))

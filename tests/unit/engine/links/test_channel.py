@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from engine.frames import AskCounters, Counters, FrameError, Step, WorkerAnswer, WorkerRequest, encode
+from engine.frames import (
+    PROTOCOL_VERSION,
+    AskCounters,
+    Counters,
+    FrameError,
+    Hello,
+    Step,
+    WorkerAnswer,
+    WorkerRequest,
+    encode,
+)
 from engine.links import channel as channel_module
 from engine.links.channel import Channel, ChannelClosed
 from tests.unit.engine.engine_process_fake import FakeProcess, worker_hello
@@ -79,7 +89,8 @@ async def test_without_steps_large_frames_are_not_read(tmp_path: Path, monkeypat
     recorder = Recorder()
     hello = worker_hello(adapters=("a" * 1024,))
     async with FakeProcess(tmp_path / "s", WorkerRequest, hello) as process:
-        channel = Channel(str(tmp_path / "s"), WorkerAnswer, recorder, jitter=lambda: 0.0, steps=False)
+        quiet = Hello(version=PROTOCOL_VERSION, steps=False)
+        channel = Channel(str(tmp_path / "s"), WorkerAnswer, recorder, jitter=lambda: 0.0, hello=quiet)
         channel.open()
         for _ in range(500):
             if process.connections >= 2:

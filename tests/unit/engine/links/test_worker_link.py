@@ -11,10 +11,10 @@ import pytest
 from engine import frames
 from engine.errors import ReaderTooSlow, SlotTaken, WorkerDied
 from engine.frames import AskCounters, Cancel, Ended, Output, Start, WorkerRequest
-from engine.interface import Prepared
+from engine.interface import Prepared, TakenRun
 from engine.links import worker_link
 from engine.links.call_frames import pack_ids
-from engine.links.worker_link import WorkerLink
+from engine.links.worker_link import WorkerCount, WorkerLink
 from engine.residency import Residence
 from policies.call import Call, Embedded, Event, Final, Text
 from tests.unit.engine.engine_process_fake import FakeProcess, RecordingObserver, process_plan, worker_hello
@@ -315,6 +315,36 @@ async def test_counters_are_asked_for_once_by_all_who_want_them(tmp_path: Path) 
         at.worker.drop()
         with pytest.raises(WorkerDied):
             await again
+
+
+async def test_a_count_says_how_many_starts_it_does_not_hold(tmp_path: Path) -> None:
+    counts: asyncio.Queue[WorkerCount] = asyncio.Queue()
+    observer = RecordingObserver()
+    link = WorkerLink(process_plan(tmp_path / "w"), observer, name="here:1", on_count=counts.put_nowait)
+    assert not link.ask_count()  # nobody is there
+    async with FakeProcess(tmp_path / "w", WorkerRequest, worker_hello(life="ab")) as worker:
+        link.open()
+        await observer.state()
+        async with link.run(CHAT, 1) as first:
+            link.ask_count()
+            async with link.run(CHAT, 1) as second:
+                worker.send(COUNTERS)
+                told = await counts.get()
+                assert (told.target, told.life, told.counters, told.unread) == ("pool:worker-0", "ab", COUNTERS, 1)
+                assert [each.taken_by for each in (first, second) if isinstance(each, TakenRun)] == ["ab", "ab"]
+                for frame in (frames.SlotTaken(id=2), frames.Leaving(), COUNTERS):
+                    worker.send(frame)
+                assert (await counts.get()).unread is None
+                assert [each.taken_by for each in (first, second) if isinstance(each, TakenRun)] == ["ab", ""]
+        asked = asyncio.create_task(link.counters())
+        await asyncio.sleep(0)
+        link.ask_count()
+        worker.send(COUNTERS)
+        worker.send(COUNTERS)
+        assert await asked == COUNTERS
+        assert (await counts.get()).unread == 0
+        assert counts.empty()
+        await link.close()
 
 
 @pytest.mark.parametrize("wrong", [worker_hello("embedding"), worker_hello(model="other:latest")])

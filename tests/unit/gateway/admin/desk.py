@@ -7,6 +7,7 @@ import pytest
 
 from gateway.admin.act import ActContext, ActRefused
 from gateway.admin.admin_acts import perform
+from gateway.audit.hold_book import HoldBook
 from gateway.keys.key_store import KeyStore
 from policies.audit_record import Actor, Stamp
 from policies.credentials.credential import ApiKeyCredential
@@ -29,6 +30,7 @@ class Desk:
         self.random_bytes = secrets.token_bytes
         self.operator = "anna"
         self.peppers = lambda: PEPPERS
+        self.holds: HoldBook | None = None
 
     async def record(self, entry: dict) -> None:
         self.entries.append(entry)
@@ -42,6 +44,7 @@ class Desk:
             stamp=Stamp(int(self.now_s * 1e6), 5, "boot"),
             actor=Actor(kind="operator", id="1000", name=self.operator, method="so_peercred"),
             record=self.record,
+            holds=self.holds,
         )
         return json.loads(json.dumps(await perform(act, arguments, context)))
 

@@ -18,6 +18,7 @@ from policies.audit_record import Actor, Stamp
 from policies.credentials.credential import ApiKeyCredential
 from policies.credentials.principal import verify_api_key
 from policies.errors import PolicyUnavailable
+from tests.audit_records import opened_record
 
 NOW_S = time.time()
 PLAN = HomePlan(
@@ -43,6 +44,11 @@ def test_the_home_is_complete_and_private(tmp_path):
         "policy.yaml": 0o600,
         "pepper": 0o400,
         "keys.db": 0o600,
+        "persons.db": 0o600,
+        "persons.key": 0o600,
+        "content.db": 0o600,
+        "content.key": 0o600,
+        "audit-key.pem": 0o600,
         "first-key": 0o600,
         "tls": 0o700,
         "tls/ca.pem": 0o644,
@@ -89,7 +95,9 @@ def test_the_two_files_hold_only_names_that_are_settings(tmp_path):
 def test_the_log_begins_with_who_made_the_home_and_its_key(tmp_path):
     made = make_home(tmp_path / "home", PLAN)
     lines = [
-        json.loads(line) for path in sorted(made.home.audit.rglob("*.jsonl")) for line in path.read_text().splitlines()
+        opened_record(made.home.path, line)
+        for path in sorted(made.home.audit.rglob("*.jsonl"))
+        for line in path.read_text().splitlines()
     ]
     told = [line for line in lines if line.get("stage") == "admin"]
     assert [line["event"] for line in told] == ["home.made", "key.created"]

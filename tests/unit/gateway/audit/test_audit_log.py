@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import hashlib
+import itertools
 import json
 import os
 import random
@@ -13,12 +15,17 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.audit_disk import RealDisk
 from gateway.audit.audit_files import HEAD_NAME, segment_paths, stored_lines, verify_chain
+from gateway.audit.audit_key import AuditKey
 from gateway.audit.audit_log import AuditLog, AuditNotOpened, stamp_now
 from gateway.audit.audit_writer import MAX_COMMIT_RECORDS
+from gateway.audit.checkpointer import Checkpointer
+from gateway.audit.disk_guard import RESERVE_NAME, DiskGuard
 from policies.audit_record import Stamp
+from policies.auditing.disk_room import Room
 from policies.errors import AuditUnavailable
 
 SEGMENT_BYTES = 20_000
@@ -32,7 +39,9 @@ def open_log(folder: Path, disk: RealDisk | None = None) -> AuditLog:
 
 
 def records(folder: Path) -> list[dict[str, object]]:
-    return [json.loads(line.data) for line in stored_lines(segment_paths(folder))]
+    """Without what the log says of its own files."""
+    stored = [json.loads(line.data) for line in stored_lines(segment_paths(folder))]
+    return [record for record in stored if not str(record.get("event")).startswith("segment.")]
 
 
 class GatedDisk(RealDisk):
@@ -58,15 +67,16 @@ async def test_a_record_is_stored_when_record_returns(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     await log.record({"event": "test", "stage": "completed"})
     stored = records(tmp_path)
+    first = hashlib.sha256(next(stored_lines(segment_paths(tmp_path))).data[:-1]).hexdigest()
     assert stored == [
         {
             "v": 1,
-            "seq": 0,
+            "seq": 1,
             "node": "node-1",
             "instance": tmp_path.name,
             "event": "test",
             "stage": "completed",
-            "prev": "0" * 64,
+            "prev": first,
         }
     ]
     assert log.available
@@ -78,16 +88,17 @@ async def test_a_record_is_stored_when_record_returns(tmp_path: Path) -> None:
 async def test_records_that_wait_share_one_commit(tmp_path: Path) -> None:
     disk = GatedDisk()
     log = open_log(tmp_path, disk)
+    await log.record({"event": "opens the segment"})
     disk.writes = 0
     disk.gate.clear()
     first = log.submit({"number": 0})
     await asyncio.to_thread(disk.writing.wait, 10)
-    rest = [log.submit({"number": number}) for number in range(1, 101)]
+    rest = [log.submit({"number": number}) for number in range(1, 51)]
     assert not first.done()
     disk.gate.set()
     await asyncio.gather(first, *rest)
     assert disk.writes == 4  # lines and head, twice
-    assert [record["number"] for record in records(tmp_path)] == list(range(101))
+    assert [record["number"] for record in records(tmp_path)[1:]] == list(range(51))
     await log.close()
 
 
@@ -95,7 +106,8 @@ async def test_more_records_than_one_commit_takes(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     await asyncio.gather(*(log.record({"number": number}) for number in range(1200)))
     await log.close()
-    assert verify_chain(tmp_path).records == 1200
+    assert len(records(tmp_path)) == 1200
+    assert verify_chain(tmp_path).fault is None
 
 
 async def test_a_cancelled_caller_does_not_take_its_record_back(tmp_path: Path) -> None:
@@ -192,13 +204,13 @@ async def test_an_unclean_stop_is_recorded(tmp_path: Path) -> None:
     assert recovered["event"] == "audit.recovered"
     assert recovered["details"] == {
         "torn_bytes": 4,
-        "torn_file": "000000000001-0.torn",
+        "torn_file": "000000000002-0.torn",
         "beyond_head": 0,
-        "last_good_seq": 0,
+        "last_good_seq": 1,
     }
     clean = open_log(tmp_path)
     await clean.close()
-    assert verify_chain(tmp_path).records == 2
+    assert verify_chain(tmp_path).records == 3
 
 
 def test_a_damaged_chain_is_not_opened(tmp_path: Path) -> None:
@@ -289,3 +301,226 @@ async def test_the_log_comes_back_by_itself(tmp_path: Path) -> None:
         assert log.available is expected
     log.try_again()
     await log.close()
+
+
+class Quota(RealDisk):
+    """Takes no write while `full`; a reserve that is given up makes room for so many writes."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.room = 0
+        self.cannot_reserve = False
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if self.full:
+            if not self.room:
+                raise OSError(errno.EDQUOT, "injected")
+            self.room -= 1
+        return super().write(descriptor, data)
+
+    def remove(self, path: Path) -> None:
+        if path.name == RESERVE_NAME and path.exists():
+            self.room = 20
+        super().remove(path)
+
+    def allocate(self, path: Path, size_bytes: int) -> None:
+        if self.full:
+            raise OSError(errno.EDQUOT, "injected")
+        super().allocate(path, size_bytes)
+
+
+def guarded_log(folder: Path, disk: Quota, *told: int) -> AuditLog:
+    """A log whose disk is as full as told at each look; half full without a word."""
+    log, percents = open_log(folder, disk), iter(told) if told else itertools.repeat(50)
+    log.watch(DiskGuard(folder, disk, 4096, lambda _: Room(percent := next(percents), 100 - percent)))
+    return log
+
+
+def told(folder: Path) -> list[object]:
+    return [record.get("number", record.get("event")) for record in records(folder)]
+
+
+async def test_a_disk_that_runs_out_of_room_is_told_from_the_reserve(tmp_path: Path) -> None:
+    """What was authorized before still gets its end; nothing new is taken; all comes back without a restart."""
+    disk = Quota()
+    log = guarded_log(tmp_path, disk)
+    await log.look_at_disk()
+    await log.record({"number": 1})
+    disk.full = True
+    outcomes = await asyncio.gather(
+        log.submit({"number": 2, "stage": "completed"}, needed=True),
+        log.submit({"number": 3, "stage": "authorized"}),
+        return_exceptions=True,
+    )
+    assert outcomes[0] is None
+    assert isinstance(outcomes[1], AuditUnavailable)
+    assert outcomes[1].reason == "audit_disk_full"
+    assert not log.available
+    with pytest.raises(AuditUnavailable, match="audit_disk_full"):
+        await log.record({"number": 4, "stage": "authorized"})
+    await log.record({"number": 5, "stage": "system"})
+    await log.look_at_disk()
+    assert not log.available, "the numbers say half full, and the disk still refuses"
+    disk.full = False
+    await log.look_at_disk()
+    assert log.available
+    await log.record({"number": 6})
+    await log.close()
+    assert told(tmp_path) == [1, "disk.full", 2, 5, "disk.back", 6]
+    details = [record["details"] for record in records(tmp_path) if record.get("event") in ("disk.full", "disk.back")]
+    assert [each["turned_away"] for each in details if isinstance(each, dict)] == [1, 2]
+    assert verify_chain(tmp_path).fault is None
+
+
+async def test_a_reserve_that_does_not_help_refuses_all(tmp_path: Path) -> None:
+    disk = Quota()
+    log = guarded_log(tmp_path, disk)
+    disk.full = True
+    for _ in range(2):
+        with pytest.raises(AuditUnavailable, match="audit_edquot"):
+            await log.submit({"number": 1}, needed=True)
+    disk.full = False
+    await log.look_at_disk()
+    await log.record({"number": 2})
+    await log.close()
+    assert told(tmp_path) == ["audit.resumed", "disk.back", 2]
+
+
+async def test_the_levels_are_recorded(tmp_path: Path) -> None:
+    log = guarded_log(tmp_path, Quota(), 80, 80, 92, 99, 96, 10)
+    for _ in range(6):
+        await log.look_at_disk()
+    await log.close()
+    assert told(tmp_path) == ["disk.low", "disk.low", "disk.full", "disk.back", "disk.back"]
+    assert log.disk_state is not None
+    assert log.disk_state.level == "roomy"
+
+
+async def test_a_disk_that_cannot_be_measured_changes_nothing(tmp_path: Path) -> None:
+    def gone(_: Path) -> Room:
+        raise OSError(errno.EIO, "injected")
+
+    log = open_log(tmp_path)
+    await log.look_at_disk()
+    assert log.disk_state is None
+    log.watch(DiskGuard(tmp_path, RealDisk(), 4096, gone))
+    await log.look_at_disk()
+    assert log.available
+    await log.close()
+
+
+async def test_how_far_the_log_is_behind(tmp_path: Path) -> None:
+    disk = GatedDisk()
+    log = open_log(tmp_path, disk)
+    assert log.behind_s() == 0
+    disk.gate.clear()
+    waiting = log.submit({"number": 1})
+    assert log.behind_s() > 0
+    await asyncio.to_thread(disk.writing.wait, 10)
+    assert log.behind_s() > 0
+    disk.gate.set()
+    await waiting
+    await asyncio.sleep(0)
+    assert log.behind_s() == 0
+    await log.close()
+
+
+async def test_a_round_ends_a_segment_whose_day_is_over(tmp_path: Path) -> None:
+    now = [1_000_000_000]
+    log = AuditLog.open(tmp_path, node="n", segment_bytes=SEGMENT_BYTES, stamp=lambda: Stamp(now[0], 2, "boot"))
+    key = AuditKey("d" * 16, Ed25519PrivateKey.generate(), tmp_path)
+    checkpointer = Checkpointer.open(tmp_path, key, log.writer.tree)
+    notes: list[bytes] = []
+    checkpointer.subscribe(notes.append)
+    log.attach(checkpointer)
+    await log.record({"number": 1})
+    await log.round()
+    assert log.writer.closed == ("", "")
+    now[0] += 86_400 * 1_000_000
+    await log.round()
+    assert log.writer.closed[0] == "000000000000.jsonl"
+    assert len(notes) == 1
+    await log.record({"number": 2})
+    await log.checkpoint()
+    assert len(notes) == 2
+    await log.close()
+    assert told(tmp_path) == [1, 2]
+
+
+async def test_a_round_on_a_broken_disk_is_tried_again(tmp_path: Path) -> None:
+    now = [1_000_000_000]
+    disk = GatedDisk()
+    log = AuditLog.open(
+        tmp_path, node="n", segment_bytes=SEGMENT_BYTES, disk=disk, stamp=lambda: Stamp(now[0], 2, "boot")
+    )
+    await log.record({"number": 1})
+    now[0] += 86_400 * 1_000_000
+    disk.error = errno.EIO
+    await log.round()
+    disk.error = 0
+    await log.record({"number": 2})
+    await log.close()
+    assert verify_chain(tmp_path).fault is None
+    assert told(tmp_path) == [1, 2]
+
+
+async def test_a_disk_full_by_its_numbers_that_then_runs_out_gives_up_the_reserve(tmp_path: Path) -> None:
+    disk = Quota()
+    log = guarded_log(tmp_path, disk, 50, 98)
+    for _ in range(2):
+        await log.look_at_disk()
+    disk.full = True
+    await log.submit({"number": 1, "stage": "completed"}, needed=True)
+    assert not (tmp_path / RESERVE_NAME).exists()
+    disk.full = False
+    await log.close()
+    assert told(tmp_path) == ["disk.full", "disk.full", 1]
+
+
+async def test_the_reserve_is_there_only_while_the_log_is_open(tmp_path: Path) -> None:
+    log = guarded_log(tmp_path, Quota())
+    await log.look_at_disk()
+    assert (tmp_path / RESERVE_NAME).exists()
+    await log.close()
+    assert not (tmp_path / RESERVE_NAME).exists()
+
+
+class FullForHeads(Quota):
+    """Takes lines, and has no room for a new head while `full`, until the reserve is given up."""
+
+    def create(self, path: Path) -> int:
+        if self.full and path.name == f"{HEAD_NAME}.new" and not self.room:
+            raise OSError(errno.ENOSPC, "injected")
+        return super().create(path)
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        return RealDisk.write(self, descriptor, data)
+
+
+async def test_lines_whose_head_did_not_fit_go_in_once(tmp_path: Path) -> None:
+    disk = FullForHeads()
+    log = guarded_log(tmp_path, disk)
+    await log.look_at_disk()
+    await log.record({"number": 1})
+    disk.full = True
+    await log.submit({"number": 2, "stage": "completed"}, needed=True)
+    assert not log.available
+    disk.full = False
+    await log.close()
+    assert told(tmp_path) == [1, 2, "disk.full"]
+    assert verify_chain(tmp_path).beyond_head == 0
+
+
+async def test_lines_whose_head_never_fits_are_refused(tmp_path: Path) -> None:
+    disk = FullForHeads()
+    log = guarded_log(tmp_path, disk)
+    await log.record({"number": 1})
+    disk.full = True
+    with pytest.raises(AuditUnavailable, match="audit_enospc"):
+        await log.submit({"number": 2, "stage": "completed"}, needed=True)
+    disk.full = False
+    await log.record({"number": 3, "stage": "system"})
+    await log.close()
+    assert told(tmp_path)[0] == 1
+    assert told(tmp_path)[-1] == 3
+    assert verify_chain(tmp_path).fault is None

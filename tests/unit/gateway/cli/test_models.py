@@ -8,6 +8,7 @@ from gateway.cli import models
 from gateway.cli.main import main
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault
 from gateway.homes.home import NoHome
+from tests.audit_records import opened_record
 from tests.unit.engine.tiny_gguf import model_bytes
 from tests.unit.engine.tiny_lora import write_adapter
 from tests.unit.engine.tiny_vision import write_projector, write_text_model
@@ -108,7 +109,7 @@ def test_the_log_says_it_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     run(home, "import", str(home.parent / "m.gguf"), "tiny", "--reason", "wanted", "--ticket", "T-1")
     run(home, "rm", "tiny")
     log = max((home / "audit").glob("*/*.jsonl")).read_text()
-    told = [json.loads(line) for line in log.splitlines()]
+    told = [opened_record(home, line) for line in log.splitlines()]
     assert [entry["event"] for entry in told[-2:]] == ["model.imported", "model.removed"]
     assert told[-2]["change"]["object"] == "model:tiny:latest"
     assert (told[-2]["change"]["reason"], told[-2]["change"]["ticket"]) == ("wanted", "T-1")

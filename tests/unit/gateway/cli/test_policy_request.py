@@ -22,7 +22,7 @@ FACTS = RequestFacts(
 def decided(corral: Corral, event: str, decision: Decision) -> None:
     authorized = request_record("request.authorized", STAMP, FACTS, Decision(effect="allow"))
     other = request_record(event, STAMP, RequestFacts(request_id="0190-ab"), decision)
-    write_first_records(corral.home.audit, (authorized, other, request_record(event, STAMP, FACTS, decision)))
+    write_first_records(corral.home, (authorized, other, request_record(event, STAMP, FACTS, decision)))
 
 
 def test_a_refusal_names_its_step_and_setting(corral: Corral):

@@ -81,6 +81,20 @@ def test_the_shared_store_has_a_line(corral: Corral) -> None:
     assert "store:   AWAY (unreachable); failures: 4, settlements owed: 1" in away
 
 
+@pytest.mark.parametrize(
+    ("level", "reserve", "lines"),
+    [
+        ("roomy", True, []),
+        ("roomy", False, ["disk:    the audit log's disk is roomy, 91.5 % used; its reserve is not there"]),
+        ("alarm", True, ["disk:    the audit log's disk is NEARLY FULL, 91.5 % used"]),
+        ("full", True, ["disk:    the audit log's disk is FULL: nothing is served, 91.5 % used"]),
+    ],
+)
+def test_a_disk_that_fills_up_has_a_line(corral: Corral, level: str, reserve: bool, lines: list[str]) -> None:
+    disk = {"level": level, "used_percent": 91.5, "free_bytes": 1, "reserve": reserve}
+    assert [line for line in shown(corral, audit_disk=disk) if line.startswith("disk:")] == lines
+
+
 def test_of_a_shared_queue_this_gateways_part_is_told(corral: Corral) -> None:
     shared = QUEUE | {"decided_by": "gw1", "epoch": 7}
     lines = shown(corral, shared, waiting=2, running=5)

@@ -4,7 +4,15 @@ from pathlib import Path
 import aiohttp.helpers
 import pytest
 
-from gateway.configuration.settings import Config, ListenSettings, TlsSettings, UpstreamSettings
+from gateway.configuration.settings import (
+    AnchorSettings,
+    AuditSettings,
+    Config,
+    ListenSettings,
+    TlsSettings,
+    UpstreamSettings,
+    WitnessSettings,
+)
 from gateway.homes.home import Home
 from gateway.supervision import startup_files
 from gateway.supervision.startup_files import file_faults, parser_faults
@@ -49,6 +57,22 @@ def test_missing_files_are_named(home: Home) -> None:
     found = "\n".join(file_faults(home, Config()))
     assert f"tls.certificate is not there: {home.tls / 'server.pem'}" in found
     assert f"the pepper is not there: {home.pepper}" in found
+
+
+def test_the_files_of_witnesses_and_anchors_are_looked_for(home: Home) -> None:
+    witness = WitnessSettings(url="https://w", vkey="v", ca_file="w-ca.pem")
+    collector = AnchorSettings(http="https://c", ca_file="c-ca.pem", api_key_file="c-key")
+    config = Config(audit=AuditSettings(witnesses=(witness,), anchors=(collector, AnchorSettings(file="/kept"))))
+    found = file_faults(home, config)
+    assert [fault.rpartition(": ")[2].split(" ")[0] for fault in found] == [
+        str(home.path / name) for name in ("w-ca.pem", "c-ca.pem", "c-key")
+    ]
+    for name in ("w-ca.pem", "c-ca.pem", "c-key"):
+        (home.path / name).write_text("x")
+    (home.path / "c-key").chmod(0o644)
+    assert file_faults(home, config) == [
+        f"{home.path / 'c-key'} can be read by others: run 'chmod 600 {home.path / 'c-key'}'"
+    ]
 
 
 def refuse_access(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:

@@ -1,0 +1,1 @@
+"""The index of the audit log: what a search is answered from."""

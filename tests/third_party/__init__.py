@@ -1,0 +1,1 @@
+"""Corral's log checked by programs that are not ours."""

@@ -1,7 +1,7 @@
 # Corral. `make` alone lists what there is; README.md says what the first two cost.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix bench bench-admission bench-engine peers prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
+.PHONY: help serve test check fix bench bench-admission bench-engine bench-audit peers prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
 
 # The first Python that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -91,6 +91,9 @@ peers: install-dev  ## llama-server and llama-batched-bench, to be measured besi
 
 bench-engine: install-dev  ## the engine beside raw C, llama-server and others (make peers first), at most 25 minutes
 	$(BIN)/python -m bench.engine
+
+bench-audit: install-dev  ## how fast the log is verified, and what it adds to a request beside a lone commit; two minutes
+	$(BIN)/python -m bench.prove audit_verify audit_latency
 
 prove: install-test  ## every heavy proof in full size, or one: make prove P=NAME
 	$(BIN)/python -m bench.prove $(P)

@@ -3,8 +3,8 @@
 Every format is made from the small model's own 4 bits, so only sizes and speeds of it mean anything, no answers.
 Each is loaded in a process of its own; `loaded_bytes` is by how much its proportional set size grew from before the
 load until the first tokens were computed, with a small memory for keys and values, so that weights are what counts;
-`mapped_bytes` of them are pages of files, which the kernel may drop and read again. It is mapped or read as the planner
-has it for a worker that is the model's only one.
+`mapped_bytes` are pages of files, which the kernel may drop and read again, counted whole whoever else has them. It is
+mapped or read as the planner has it for a worker that is the model's only one.
 """
 
 import multiprocessing
@@ -70,11 +70,11 @@ def _load(pipe: Connection, model_file: Path) -> None:
     batch.add(0, np.arange(TOKENS, dtype=np.int32), 0, results="last")
     backend.decode(batch, None)
     after = held()
-    grown = {name: after[name] - before[name] for name in ("Pss", "Anonymous")}
+    grown = {name: after[name] - before[name] for name in ("Rss", "Pss", "Anonymous")}
     pipe.send(
         {
             "loaded_bytes": grown["Pss"],
-            "mapped_bytes": grown["Pss"] - grown["Anonymous"],
+            "mapped_bytes": grown["Rss"] - grown["Anonymous"],
             "rss_bytes": after["Rss"],
             "pss_bytes": after["Pss"],
         }

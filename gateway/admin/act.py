@@ -126,7 +126,8 @@ async def _record_refusal(event: str, act: str, arguments: Json, context: ActCon
 
 def _object_of(act: str, arguments: Json) -> str:
     """What the act would have changed, as far as its arguments say."""
-    for name, kind in (("id", "key"), ("actor", "actor"), ("jti", "token"), ("team", "team")):
+    by_id = {"grants.end": "grant", "holds.lift": "hold"}.get(act, "key")
+    for name, kind in (("id", by_id), ("actor", "actor"), ("jti", "token"), ("team", "team")):
         if subject := _text(arguments, name):
             return f"{kind}:{subject}"
     return f"act:{act}"

@@ -108,8 +108,8 @@ def _lines(stored: list[Segment]) -> Iterator[StoredLine]:
 
 def _damaged(folder: Path, text: str) -> ChainDamaged:
     return ChainDamaged(
-        f"the audit chain {folder} is damaged: {text}: keep it as evidence under another name outside "
-        f"{folder.parent}, then start again; a new chain begins"
+        f"the audit chain {folder} is damaged: {text}: keep {folder.parent} as evidence under another name, "
+        "then start again; a new log begins"
     )
 
 

@@ -108,6 +108,7 @@ async def test_a_burst_without_a_rate_bounds_nothing(desk):
 
 async def test_an_unknown_grant_is_not_ended(desk):
     assert "there is no grant" in str(await desk.refused("grants.end", id="nope"))
+    assert desk.entries[-1]["change"]["object"] == "grant:nope"
 
 
 async def test_broken_randomness_makes_no_grant(desk):

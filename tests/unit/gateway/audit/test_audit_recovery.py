@@ -165,7 +165,7 @@ def test_a_damaged_chain_is_refused_and_left_untouched(folder: Path, damage: obj
     before = snapshot(folder)
     with pytest.raises(ChainDamaged, match=text) as caught:
         recover(folder, RealDisk())
-    assert "keep it as evidence" in str(caught.value)
+    assert "as evidence under another name" in str(caught.value)
     assert snapshot(folder) == before
 
 

@@ -24,6 +24,7 @@ from gateway.audit.audit_files import is_chain, read_lines, segments
 from tests.e2e.serving import Corral, until
 
 KILLS = 1000
+GATEWAY = "bench.kills.gateway"
 CALLERS = 6
 LONGEST_LIFE_S = 0.5
 """After the gateway answers again, until it is killed."""
@@ -117,9 +118,9 @@ def _kill(corral: Corral, kills: int) -> Callers:
             before = len(callers.whole)
             assert until(lambda before=before: len(callers.whole) > before, 60), corral.log()[-4000:]
             time.sleep(CHANCE.random() * LONGEST_LIFE_S)
-            (gateway,) = corral.children("gateway.process")
+            (gateway,) = corral.children(GATEWAY)
             os.kill(gateway, signal.SIGKILL)
-            assert until(lambda gateway=gateway: corral.children("gateway.process") not in ([], [gateway]), 60)
+            assert until(lambda gateway=gateway: corral.children(GATEWAY) not in ([], [gateway]), 60)
             if (number + 1) % 50 == 0:
                 print(f"{number + 1} kills, answers: {dict(callers.outcomes)}", flush=True)
     return callers

@@ -4,16 +4,14 @@ The worker has the compute core, everything else of Corral and the client share 
 """
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
 from bench.engine.http_streams import Dialect, HttpStreams
-from bench.engine.sample import Sample
+from bench.engine.served_way import ServedWay
 from bench.engine.server_process import pin_threads
-from bench.engine.way import BATCH_TOKENS, Setting
+from bench.engine.way import BATCH_TOKENS
 from bench.engine.workload import SCHEMA, Load, Prompt, request_options
 from tests.e2e.serving import MODEL, Corral
 
@@ -32,15 +30,12 @@ POLICY = {
 """Every limit is counted and none in the way."""
 
 
-class Gateway:
+class Gateway(ServedWay):
     """A home, its `corral serve`, and one client process."""
 
-    def __init__(self, setting: Setting) -> None:
-        self.name = "gateway, everything on"
-        self.setting = setting
-        self._stack = ExitStack()
+    name = "gateway, everything on"
 
-    def __enter__(self) -> Self:
+    def _begin(self) -> HttpStreams:
         folder = self.setting.folder / "gateway"
         folder.mkdir()
         engine = {
@@ -55,22 +50,11 @@ class Gateway:
         corral.start()
         self._stack.callback(corral.stop)
         self._pin(corral)
-        client = HttpStreams(corral.url, DIALECT, key=corral.key, tls=corral.tls())
-        self._client = self._stack.enter_context(client)
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._stack.close()
-
-    def offers(self, load: Load) -> str:  # noqa: ARG002
-        return ""
+        return HttpStreams(corral.url, DIALECT, key=corral.key, tls=corral.tls())
 
     def pids(self) -> list[int]:
         assert self._corral.process is not None
         return [self._corral.process.pid, *self._corral.children("")]
-
-    def run(self, load: Load, prompts: Sequence[Prompt], number: int) -> Sample:
-        return self._client.run(self.name, load, prompts, number)
 
     def _pin(self, corral: Corral) -> None:
         assert corral.process is not None

@@ -6,28 +6,26 @@ sampler it has. Its main thread computes; with one thread that one gets the comp
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bench.engine.http_streams import Dialect, HttpStreams
-from bench.engine.sample import Sample
+from bench.engine.served_way import ServedWay
 from bench.engine.server_process import ServerProcess, pin_thread, pin_threads
 from bench.engine.way import BATCH_TOKENS, CannotRun, Setting
 from bench.engine.workload import SCHEMA, Load, Prompt, request_options
 
 
-class LlamaServer:
+class LlamaServer(ServedWay):
     """The running server."""
 
-    def __init__(self, setting: Setting, program: Path) -> None:
-        self.name = "llama-server"
-        self.setting = setting
-        self._program = program
-        self._stack = ExitStack()
+    name = "llama-server"
 
-    def __enter__(self) -> Self:
+    def __init__(self, setting: Setting, program: Path) -> None:
+        super().__init__(setting)
+        self._program = program
+
+    def _begin(self) -> HttpStreams:
         if not self._program.is_file():
             raise CannotRun(f"{self._program.name} is not built: make peers")
         log = self.setting.folder / f"llama-server-{self.setting.threads}.log"
@@ -36,20 +34,10 @@ class LlamaServer:
         if self.setting.threads == 1:
             pin_threads(server.process.pid, self.setting.other_cores)
             pin_thread(server.process.pid, self.setting.compute_cores)
-        self._client = self._stack.enter_context(HttpStreams(server.url, DIALECT))
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._stack.close()
-
-    def offers(self, load: Load) -> str:  # noqa: ARG002
-        return ""
+        return HttpStreams(server.url, DIALECT)
 
     def pids(self) -> list[int]:
         return [self._server.process.pid]
-
-    def run(self, load: Load, prompts: Sequence[Prompt], number: int) -> Sample:
-        return self._client.run(self.name, load, prompts, number)
 
 
 def arguments(setting: Setting) -> list[str]:

@@ -7,13 +7,11 @@ answer as soon as the next caller comes. It runs where the kernel puts it, on al
 import json
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bench.engine.http_streams import Dialect, HttpStreams
-from bench.engine.sample import Sample
+from bench.engine.served_way import ServedWay
 from bench.engine.server_process import ServerProcess
 from bench.engine.way import BATCH_TOKENS, CannotRun, Setting
 from bench.engine.workload import Load, Prompt, request_options
@@ -25,36 +23,29 @@ _START = (
 )
 
 
-class PythonServer:
+class PythonServer(ServedWay):
     """The running server. `packages` is the folder of what it imports beyond Corral's environment."""
 
-    def __init__(self, setting: Setting, packages: Path) -> None:
-        self.name = "llama_cpp.server"
-        self.setting = setting
-        self._packages = packages
-        self._stack = ExitStack()
+    name = "llama_cpp.server"
 
-    def __enter__(self) -> Self:
+    def __init__(self, setting: Setting, packages: Path) -> None:
+        super().__init__(setting)
+        self._packages = packages
+
+    def _begin(self) -> HttpStreams:
         if not (self._packages / "fastapi").is_dir():
             raise CannotRun("what llama_cpp.server imports is not there: make peers")
         log = self.setting.folder / "llama_cpp.server.log"
         environment = {"PATH": os.defpath, "PYTHONPATH": str(self._packages), "LANG": "C.UTF-8"}
         command = [sys.executable, "-c", _START, *arguments(self.setting)]
         server = self._server = self._stack.enter_context(ServerProcess(command, log, "/v1/models", environment))
-        self._client = self._stack.enter_context(HttpStreams(server.url, DIALECT))
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._stack.close()
+        return HttpStreams(server.url, DIALECT)
 
     def offers(self, load: Load) -> str:
         return "no schema in completions" if load.schema else ""
 
     def pids(self) -> list[int]:
         return [self._server.process.pid]
-
-    def run(self, load: Load, prompts: Sequence[Prompt], number: int) -> Sample:
-        return self._client.run(self.name, load, prompts, number)
 
 
 def arguments(setting: Setting) -> list[str]:

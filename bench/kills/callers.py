@@ -7,57 +7,46 @@ or nothing took it in time), `lost` (the connection broke, or the answer stopped
 import json
 import threading
 from collections import Counter
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 
+from bench.kills.tireless import Asking
 from tests.e2e.serving import MODEL, Corral
 
 HONEST = (422, 429, 502, 503, 504)
 """Statuses by which a request that got no answer may be told so."""
 
 
-class Callers:
+class Callers(Asking):
     """See the head of the module. `chat`, `again` (asked for once more) and `embedding` count outcomes; `began` counts
     streams that had a first line.
     """
 
     def __init__(self, corral: Corral, *, streams: int, vectors: int) -> None:
         self._corral = corral
-        self._over = threading.Event()
         self._lock = threading.Lock()
         self.chat: Counter[str] = Counter()
         self.again: Counter[str] = Counter()
         self.embedding: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.began = 0
-        self._threads = [
-            *(threading.Thread(target=self._stream, args=(number,)) for number in range(streams)),
-            *(threading.Thread(target=self._embed) for _ in range(vectors)),
-        ]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(120)
-        assert not any(thread.is_alive() for thread in self._threads), "a request never ended"
+        super().__init__(
+            *(partial(self._stream, number) for number in range(streams)), *(self._embed for _ in range(vectors))
+        )
 
     def _stream(self, number: int) -> None:
         """Stories one after the other; one in four that was cut off is asked for once more, and then runs alone."""
         count = 0
-        while not self._over.is_set():
+        while not self.over.is_set():
             count += 1
             body = _story(f"{number}-{count}")
             is_cut = self._count(self.chat, self._told(body)) == "told"
-            if is_cut and count % 4 == 0 and not self._over.is_set():
+            if is_cut and count % 4 == 0 and not self.over.is_set():
                 self._count(self.again, self._told(body))
 
     def _embed(self) -> None:
-        while not self._over.is_set():
+        while not self.over.is_set():
             status, answer = self._corral.request("POST", "/api/embed", {"model": MODEL, "input": "a word"})
             whole = status == 200 and len(json.loads(answer)["embeddings"]) == 1
             self._count(self.embedding, "whole" if whole else f"status {status}")

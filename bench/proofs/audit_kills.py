@@ -12,38 +12,24 @@ import os
 import random
 import signal
 import tempfile
-import threading
 import time
 from collections import Counter
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from bench.kills.small_upstream import MODEL, SmallUpstream
+from bench.kills.tireless import GATEWAY, POLICY, Asking, Tireless
 from gateway.audit.audit_files import is_chain, read_lines, segments
 from tests.e2e.serving import Corral, until
 
 KILLS = 1000
-GATEWAY = "bench.kills.gateway"
 CALLERS = 6
 LONGEST_LIFE_S = 0.5
 """After the gateway answers again, until it is killed."""
 CHANCE = random.Random(5)
-POLICY = """
-networks: {allow: ["127.0.0.0/8"]}
-address_limits: {requests_per_minute: null}
-teams:
-  default:
-    models: ["*"]
-    key_limits: {requests_per_minute: null, concurrent_requests: null}
-"""
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "count"}], "stream": False}
-
-
-class Tireless(Corral):
-    """Whose gateway may die as often as it likes."""
-
-    serve = ("bench.kills.serve",)
 
 
 def prove(kills: int = KILLS) -> dict[str, Any]:
@@ -67,31 +53,20 @@ def prove(kills: int = KILLS) -> dict[str, Any]:
         return _judge(corral, callers) | {"kills": kills}
 
 
-class Callers:
+class Callers(Asking):
     """Threads that ask; `whole` are the ids of the answers they got to their end, by path."""
 
     def __init__(self, corral: Corral) -> None:
         self._corral = corral
-        self._over = threading.Event()
         self.whole: list[tuple[str, str]] = []
         self.outcomes: Counter[str] = Counter()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(CALLERS)]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(60)
+        super().__init__(*(partial(self._ask, number) for number in range(CALLERS)))
 
     def _ask(self, number: int) -> None:
-        while not self._over.is_set():
+        while not self.over.is_set():
             connection = self._corral.connect()
             try:
-                while not self._over.is_set():  # on one connection until it breaks
+                while not self.over.is_set():  # on one connection until it breaks
                     self._one(connection, "/api/tags" if number == 0 else "/api/chat")
             except (OSError, HTTPException):
                 self.outcomes["broken off"] += 1

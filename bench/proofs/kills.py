@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kills.callers import Callers
+from bench.kills.tireless import GATEWAY, POLICY, Tireless
 from tests.e2e.serving import Corral, until
 
 KILLS = 200
@@ -32,22 +33,7 @@ LONGEST_PAUSE_S = 2.0
 CHANCE = random.Random(1)
 MOST_GROWN_MIB = 64
 SPARE_DESCRIPTORS = 4
-POLICY = """
-networks: {allow: ["127.0.0.0/8"]}
-address_limits: {requests_per_minute: null}
-teams:
-  default:
-    models: ["*"]
-    key_limits: {requests_per_minute: null, concurrent_requests: null}
-"""
-"""No limit that callers with one key would reach."""
 MODEL_FILE = Path(__file__).resolve().parents[2] / ".corral-cache" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-class Tireless(Corral):
-    """Whose workers may die as often as they like."""
-
-    serve = ("bench.kills.serve",)
 
 
 def prove() -> dict[str, object]:
@@ -73,7 +59,7 @@ def _kill(corral: Corral, kills: int) -> dict[str, object]:
     sent: Counter[str] = Counter()
     with Callers(corral, streams=STREAMS, vectors=VECTORS) as callers:
         assert until(lambda: callers.began >= STREAMS and callers.embedding["whole"], 120)
-        [gateway] = corral.children("bench.kills.gateway")
+        [gateway] = corral.children(GATEWAY)
         before = _gateway(gateway)
         for number in range(kills):
             kind = KINDS[number % len(KINDS)]
@@ -129,7 +115,7 @@ def _check_requests(callers: Callers, kills: int) -> None:
 
 
 def _check_nothing_left(corral: Corral, gateway: int) -> None:
-    assert corral.children("bench.kills.gateway") == [gateway], "the gateway lives"
+    assert corral.children(GATEWAY) == [gateway], "the gateway lives"
     assert until(lambda: TARGET in corral.counters(), 30)
     counters = corral.counters()
     assert [counters[target]["busy_slots"] for target in (TARGET, EMBEDDING)] == [0, 0], counters

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from gateway.audit.content_file import ContentNotOpened, make_content
 from gateway.audit.home_secret import UnfitSecret, load_secret, purpose_key
-from gateway.audit.persons_file import connect
+from gateway.audit.keyed_database import connect
 from gateway.homes.cleared_database import clear_traces
 from gateway.homes.private_file import sync_directory, write_private
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.audit.persons_file import connect
+from gateway.audit.keyed_database import connect
 from gateway.homes.cleared_database import clear_traces
 from gateway.homes.placed_file import PlacedFile
 from policies.errors import AuditUnavailable, PolicyUnavailable

@@ -37,8 +37,8 @@ class Counted(Struct, frozen=True):
     process: str = ""
 
 
-class Line(Struct, frozen=True):
-    """What is read of a record. `ts` is its time as it stands there; such times sort as texts."""
+class _Kept(Struct, frozen=True):
+    """What is read of a record whatever it tells. `ts` is its time as it stands there; such times sort as texts."""
 
     seq: int
     ts: str = ""
@@ -46,18 +46,17 @@ class Line(Struct, frozen=True):
     stage: str = ""
     req_id: str = ""
     result: LineResult = field(default_factory=LineResult)
+
+
+class Line(_Kept, frozen=True):
+    """What is read of a record."""
+
     details: Counted = field(default_factory=Counted)
 
 
-class _Stored(Struct, frozen=True):
+class _Stored(_Kept, frozen=True):
     """A line whose details are read only where they are ours: other events have fields of the same names."""
 
-    seq: int
-    ts: str = ""
-    event: str = ""
-    stage: str = ""
-    req_id: str = ""
-    result: LineResult = field(default_factory=LineResult)
     details: Raw = Raw(b"{}")
 
 

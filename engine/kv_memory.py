@@ -10,6 +10,8 @@ from msgspec import Struct
 
 KvName = Literal["f16", "bf16", "q8_0", "q4_0"]
 KV_TYPES: tuple[KvName, ...] = get_args(KvName)
+CPU_TILE_ROWS = 64
+"""`GGML_FA_TILE_Q` of llama.cpp's flash attention on the CPU."""
 
 
 class KvMemory(Struct, frozen=True, kw_only=True):
@@ -32,6 +34,15 @@ def slot_context_tokens(memory: KvMemory, *, asked_tokens: int, trained_tokens: 
     """
     bounds = (asked_tokens, trained_tokens, memory.cells)
     return min(bound for bound in bounds if bound > 0)
+
+
+def tile_rows(memory: KvMemory, *, gpu_layers: int) -> int:
+    """From how many rows on a batch is read in tiles, a row against all cells that any row of its tile sees; 0: never.
+
+    So does flash attention on the CPU for 16-bit floats alone (ggml-cpu/ops.cpp, `use_tiled`).
+    """
+    tiled = memory.kv_type == "f16" and memory.flash_attention is not False and not gpu_layers
+    return CPU_TILE_ROWS if tiled else 0
 
 
 def remedy(memory: KvMemory) -> str:

@@ -14,7 +14,7 @@ from engine.batching.batch import Batch
 from engine.batching.embedding import MAX_SEQUENCES, Pooling
 from engine.batching.loaded_adapters import LoadedAdapters
 from engine.batching.sampler import GREEDY, SamplingFault, TokenSampler, chain_stages, check_sampling, penalty_window
-from engine.kv_memory import KvMemory, shared_cells, slot_context_tokens
+from engine.kv_memory import KvMemory, shared_cells, slot_context_tokens, tile_rows
 from engine.model_options import PLAIN, ModelOptions
 from engine.node_rows import BatchShape, node_rows
 from policies.call import Sampling
@@ -49,6 +49,7 @@ class LlamaBackend:
         )
         self.cells = shared_cells(options.kv, slots=slots, context_tokens=self.context_tokens)
         self.idle_bytes = options.idle_bytes
+        self.tile_rows = tile_rows(options.kv, gpu_layers=options.gpu_layers)
         memory = structs.replace(options.kv, cells=self.cells)
         rows = node_rows(self._model.widest_matrix, threads=threads, batch_tokens=batch_tokens)
         pieces = max(rows, min(options.rows_together, batch_tokens))

@@ -74,6 +74,7 @@ class FakeBackend:
         self.capacity = capacity
         self.cells = 0
         self.idle_bytes = 0
+        self.tile_rows = 0
         self.ends = ends
         self.reuses_prefixes = reuses_prefixes
         self.cuts = True

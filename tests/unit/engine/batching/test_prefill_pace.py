@@ -103,6 +103,16 @@ def test_a_chunk_settles_where_the_step_takes_what_it_may() -> None:
     assert step_ns(16, pace.rows(16, 0)) == pytest.approx(STRETCH * step_ns(16, 0), rel=0.05)
 
 
+def test_a_step_stays_below_a_tile_unless_those_who_generate_fill_it() -> None:
+    tiled, plain = PrefillPace(512, 64), PrefillPace(512)
+    for pace in (tiled, plain):
+        for count in (0, 16, 60):
+            pace.observe(decode_rows=count, prefill_rows=0, took_ns=400 * MS)
+            pace.observe(decode_rows=count, prefill_rows=100, took_ns=500 * MS)  # 1 ms a row
+    assert [plain.rows(count, 0) for count in (0, 16, 60)] == [512, 496, 452]
+    assert [tiled.rows(count, 0) for count in (0, 16, 60)] == [512, 63 - 16, 452]
+
+
 def test_a_number_not_measured_yet_takes_the_nearest_ones_time() -> None:
     pace = PrefillPace(512)
     pace.observe(decode_rows=4, prefill_rows=0, took_ns=40)

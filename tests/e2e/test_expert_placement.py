@@ -8,24 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.batching.batch import Batch
-from engine.batching.llama_backend import LlamaBackend
 from engine.model_options import ModelOptions
 from tests.families import QWEN3_MOE
+from tests.first_logits import first_logits
 from tests.scripted_model import write_scripted
 
 pytestmark = pytest.mark.e2e
-
-
-def first_logits(file: Path, options: ModelOptions) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    backend = LlamaBackend(file, slots=1, context_tokens=256, batch_tokens=8, threads=1, options=options)
-    try:
-        batch = Batch(8, 1)
-        row = batch.add(0, np.arange(5, dtype=np.int32), 0, results="last")
-        assert backend.decode(batch, None) == 0
-        return backend.logits(row).copy()
-    finally:
-        backend.close()
 
 
 def test_llama_cpp_takes_the_experts_that_stay_on_the_cpu(tmp_path: Path) -> None:

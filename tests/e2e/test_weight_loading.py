@@ -9,9 +9,8 @@ from msgspec import structs
 from bench.cancelling import through_socket
 from bench.engine.memory import is_mapped, loaded
 from bench.pool_admission.faster_model import requantised
-from engine.batching.batch import Batch
-from engine.batching.llama_backend import LlamaBackend
 from engine.model_options import ModelOptions
+from tests.first_logits import first_logits
 
 pytestmark = pytest.mark.e2e
 PAGES_OF_LIBRARIES = 16 << 20
@@ -22,20 +21,8 @@ def four_bits(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return requantised(model_file, tmp_path_factory.mktemp("q4"))
 
 
-def first_logits(file: Path, *, mapped: bool) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    options = ModelOptions(mapped_weights=mapped)
-    backend = LlamaBackend(file, slots=1, context_tokens=256, batch_tokens=8, threads=1, options=options)
-    try:
-        batch = Batch(8, 1)
-        row = batch.add(0, np.arange(5, dtype=np.int32), 0, results="last")
-        assert backend.decode(batch, None) == 0
-        return backend.logits(row).copy()
-    finally:
-        backend.close()
-
-
 def test_both_ways_compute_the_same(four_bits: Path) -> None:
-    assert np.array_equal(first_logits(four_bits, mapped=True), first_logits(four_bits, mapped=False))
+    assert np.array_equal(*(first_logits(four_bits, ModelOptions(mapped_weights=mapped)) for mapped in (True, False)))
 
 
 def test_no_page_of_the_file_stays_beside_the_copy(four_bits: Path, model_file: Path) -> None:

@@ -4,8 +4,6 @@ The kernel's table says that the model server is bound beyond loopback; the serv
 """
 
 import asyncio
-import secrets
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.admin.new_home import HomePlan, make_home
+from gateway.admin.new_home import make_home
 from gateway.app import App, opened
 from gateway.audit.audit_log import AuditLog
 from gateway.backdoor import back_door
@@ -24,18 +22,12 @@ from gateway.configuration.settings import BackDoorSettings, UpstreamSettings
 from gateway.homes.run_folder import open_run_folder
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
-from policies.audit_record import Actor, Entry, Stamp
+from policies.audit_record import Entry
 from policies.policy import Policy
+from tests.home_plan import PLAN
 
 KEY = "k" * 32
 MODEL = {"name": "m:latest", "digest": "d" * 64, "capabilities": ["completion"]}
-PLAN = HomePlan(
-    names=("localhost",),
-    actor=Actor(kind="operator", id="1000", name="anna", method="process"),
-    leave_key=False,
-    stamp=Stamp(int(time.time() * 1e6), 1, "boot"),
-    random_bytes=secrets.token_bytes,
-)
 
 
 class Ollama:

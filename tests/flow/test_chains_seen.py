@@ -2,31 +2,21 @@
 
 import asyncio
 import json
-import secrets
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
 from gateway import housekeeping
-from gateway.admin.new_home import HomePlan, make_home
+from gateway.admin.new_home import make_home
 from gateway.app import opened
 from gateway.audit import chain_lookout
 from gateway.audit.audit_files import read_lines, segments
 from gateway.audit.audit_place import this_host
 from gateway.audit.log_verification import TAMPERED, WHOLE
-from policies.audit_record import Actor, Stamp
 from tests.flow.test_housekeeping import setting_of
+from tests.home_plan import PLAN
 from tests.signed_chains import judge, write_signed
-
-PLAN = HomePlan(
-    names=("localhost",),
-    actor=Actor(kind="operator", id="1000", name="anna", method="process"),
-    leave_key=False,
-    stamp=Stamp(time.time_ns() // 1000, 1, "boot"),
-    random_bytes=secrets.token_bytes,
-)
 
 
 def told(folder: Path) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import secrets
 import socket
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.new_home import HomePlan, make_home
+from gateway.admin.new_home import make_home
 from gateway.app import App, opened
 from gateway.audit.audit_log import AuditLog
 from gateway.cli.admin_client import call_act
@@ -25,11 +24,12 @@ from gateway.request import handle
 from gateway.setting import Setting
 from policies.access import ListenerName
 from policies.addresses.networks import Networks
-from policies.audit_record import Actor, Entry, Stamp
+from policies.audit_record import Entry
 from policies.call import Call
 from policies.policy import KeyLimits, Policy, Team
 from tests.fakes import FakeIncoming, FakeReply
 from tests.flow.gates import TestGate
+from tests.home_plan import PLAN
 
 SWAPS = 1000
 """The full number, with times, is `make prove P=hot_policy`."""
@@ -175,13 +175,6 @@ async def test_a_request_keeps_the_policy_it_began_with(gate: TestGate):
 
 # ---- the real app takes what the file says
 
-PLAN = HomePlan(
-    names=("localhost",),
-    actor=Actor(kind="operator", id="1000", name="anna", method="process"),
-    leave_key=False,
-    stamp=Stamp(time.time_ns() // 1000, 1, "boot"),
-    random_bytes=secrets.token_bytes,
-)
 NEW = b"teams: {lab: {models: [m]}}\nfailed_credentials_per_minute: 7\n"
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.admin.new_home import HomePlan, make_home
+from gateway.admin.new_home import make_home
 from gateway.app import App, opened
 from gateway.configuration.config import load_config
 from gateway.incoming import TlsFacts
@@ -23,7 +22,6 @@ from gateway.tokens.key_set_fetch import FileFetch
 from gateway.tokens.key_set_source import KeySetSource
 from gateway.tokens.token_verifier import TokenVerifier
 from policies.addresses.networks import Networks, read_address
-from policies.audit_record import Actor, Stamp
 from policies.credentials.client_certificate import ClientCertificate
 from policies.credentials.revocation import Lockdown, Revocation
 from policies.errors import PolicyUnavailable
@@ -32,6 +30,7 @@ from policies.tokens.issuer import Entitlement, Issuer
 from policies.tokens.jwk import KeySet
 from tests.fakes import FakeIncoming, FakeReply
 from tests.flow.gates import TestGate
+from tests.home_plan import PLAN
 from tests.jwt_attacks import PLAYBOOK
 from tests.tokens import ISS, b64, claims, header, issuer, jwks, pem, sign
 
@@ -309,15 +308,6 @@ async def test_an_error_anywhere_in_the_check_is_a_refusal(
     assert reply.status == (503 if isinstance(fault, PolicyUnavailable) else 500)
     assert (gate.engine.calls, reply.headers.get("www-authenticate")) == ([], None)
     gate.bugs.clear()
-
-
-PLAN = HomePlan(
-    names=("localhost",),
-    actor=Actor(kind="operator", id="1000", name="anna", method="process"),
-    leave_key=False,
-    stamp=Stamp(int(time.time() * 1e6), 1, "boot"),
-    random_bytes=secrets.token_bytes,
-)
 
 
 async def test_the_real_app_takes_tokens_by_its_policy(tmp_path: Path) -> None:

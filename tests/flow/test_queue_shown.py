@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 from msgspec import json
 
 from engine.interface import Prepared
-from gateway.admin.new_home import HomePlan, make_home
+from gateway.admin.new_home import make_home
 from gateway.app import App, opened
 from gateway.cli.main import main
 from gateway.configuration.config import load_config
@@ -24,19 +22,12 @@ from policies.admitting.effects import Forecast
 from policies.admitting.events import TargetReady
 from policies.admitting.queue_view import QueueView
 from policies.admitting.ticket import Bounds, TargetFacts
-from policies.audit_record import Actor, Stamp
 from policies.call import Call
 from policies.policy import Team
 from policies.queue_wish import QueueTerms
 from tests.flow.gates import TestGate
+from tests.home_plan import PLAN
 
-PLAN = HomePlan(
-    names=("localhost",),
-    actor=Actor(kind="operator", id="1000", name="anna", method="process"),
-    leave_key=False,
-    stamp=Stamp(time.time_ns() // 1000, 1, "boot"),
-    random_bytes=secrets.token_bytes,
-)
 CHAT = {"model": "m:latest", "messages": [{"role": "user", "content": "c"}], "stream": False}
 
 

@@ -1,16 +1,14 @@
 """Two gateways on two hosts with one Redis: what an administrator does at one holds at the other, in the real app."""
 
 import asyncio
-import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.admin.new_home import HomePlan, make_home
+from gateway.admin.new_home import make_home
 from gateway.app import App, opened
 from gateway.cli.admin_client import call_act
 from gateway.configuration.config import load_config
@@ -19,11 +17,11 @@ from gateway.homes.home import Home
 from gateway.policy_in_force import PolicyInForce
 from gateway.setting import Setting
 from policies.addresses.networks import Address, read_address
-from policies.audit_record import Actor, Stamp
 from policies.credentials.credential import Presented, read_credential
 from policies.credentials.principal import Principal
 from policies.errors import LockedDown, NotAuthenticated, PolicyUnavailable
 from policies.policy import Policy, Team
+from tests.home_plan import PLAN
 from tests.redis_server import RedisServer, redis_server
 
 HERE: Address = read_address("127.0.0.1")
@@ -36,14 +34,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def make(folder: Path) -> Home:
-    plan = HomePlan(
-        names=("localhost",),
-        actor=Actor(kind="operator", id="1000", name="anna", method="process"),
-        leave_key=False,
-        stamp=Stamp(int(time.time() * 1e6), 1, "boot"),
-        random_bytes=secrets.token_bytes,
-    )
-    return make_home(folder, plan).home
+    return make_home(folder, PLAN).home
 
 
 def setting_of(home: Home, server: RedisServer) -> Setting:

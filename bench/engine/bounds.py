@@ -2,7 +2,7 @@
 
 A bound counts as missed only where the whole interval lies outside; one whose ways did not run is said to be open.
 
- 1. The loop and the worker at or above llama-server, at every number of streams.
+ 1. The loop and the worker at or above llama-server, at every number of streams, all at once or one after another.
  2. The loop within 3 % of raw C: with prompts, and in steps that only decode.
  3. Python below 3 % of a step.
  4. 16 streams: the model is computed at least 95 % of the time; the 99th percentile of the times between tokens is
@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.engine import figures
 from bench.engine.sample import Sample
-from bench.engine.workload import ALONE, GREEDY, SAMPLED, SHARED, STREAMS, TWO_THREADS
+from bench.engine.workload import ALONE, GREEDY, SAMPLED, SHARED, STREAMS, SUSTAINED, TWO_THREADS
 from bench.pool_admission.statistics import Figure
 
 LOOP, WORKER, GATEWAY = "loop in process", "worker through its socket", "gateway, everything on"
@@ -41,12 +41,12 @@ def all_bounds(samples: Sequence[Sample], memory: Sequence[dict[str, Any]]) -> l
 
 def _beside_the_server(samples: Sequence[Sample]) -> list[Bound]:
     found = []
-    for load in (GREEDY, SAMPLED):
-        for streams in STREAMS:
-            server = figures.of_cell(samples, load, streams, SERVER)
-            for way in (LOOP, WORKER):
-                figure = figures.ratio(figures.of_cell(samples, load, streams, way), server)
-                found.append(_least(f"{way} / {SERVER}", f"{load}, {streams}", figure, 1.0))
+    cells = [(load, streams) for load in (GREEDY, SAMPLED) for streams in STREAMS]
+    for load, streams in (*cells, (SUSTAINED, FULL)):
+        server = figures.of_cell(samples, load, streams, SERVER)
+        for way in (LOOP, WORKER):
+            figure = figures.ratio(figures.of_cell(samples, load, streams, way), server)
+            found.append(_least(f"{way} / {SERVER}", f"{load}, {streams}", figure, 1.0))
     return found
 
 
@@ -69,7 +69,7 @@ def _inside(samples: Sequence[Sample]) -> list[Bound]:
         loop = figures.of_cell(samples, GREEDY, streams, LOOP)
         share = figures.average(loop, figures.python_share)
         found.append(_most("Python's share of a step", f"{GREEDY}, {streams}", share, PYTHON))
-    for load in (GREEDY, SAMPLED):
+    for load in (GREEDY, SAMPLED, SUSTAINED):
         worker = figures.of_cell(samples, load, FULL, WORKER)
         busy = figures.average(worker, figures.decode_share)
         found.append(_least("decoding, of the wall time", f"{load}, {FULL}", busy, BUSY))

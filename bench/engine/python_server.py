@@ -14,7 +14,7 @@ from bench.engine.http_streams import Dialect, HttpStreams
 from bench.engine.served_way import ServedWay
 from bench.engine.server_process import ServerProcess
 from bench.engine.way import BATCH_TOKENS, CannotRun, Setting
-from bench.engine.workload import Load, Prompt, request_options
+from bench.engine.workload import SUSTAINED, Load, Prompt, request_options
 
 # Its cache imports diskcache (CVE-2025-69872, see docs/dependencies.md), which is not installed: an empty module does.
 _START = (
@@ -42,6 +42,8 @@ class PythonServer(ServedWay):
         return HttpStreams(server.url, DIALECT)
 
     def offers(self, load: Load) -> str:
+        if load.name == SUSTAINED:
+            return "one request at a time, as in the other loads"
         return "no schema in completions" if load.schema else ""
 
     def pids(self) -> list[int]:

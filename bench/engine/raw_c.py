@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from bench.engine.sample import Sample, Steps
 from bench.engine.way import BATCH_TOKENS, CannotRun, Setting
-from bench.engine.workload import Load, Prompt
+from bench.engine.workload import SUSTAINED, Load, Prompt
 
 RUN_WITHIN_S = 600.0
 
@@ -37,7 +37,7 @@ class RawC:
     def offers(self, load: Load) -> str:
         if load.temperature or load.schema:
             return "it does not sample"
-        if load.shared_tokens:
+        if load.shared_tokens or load.name == SUSTAINED:
             return "it knows no requests"
         return ""
 

@@ -128,6 +128,8 @@ SHARED, ALONE, SCHEMA_LOAD, TWO_THREADS = (
     "greedy, 2 threads",
 )
 GREEDY, SAMPLED = "greedy", "temperature 0.8"
+SUSTAINED = "greedy, a next for each that ends"
+"""Prompts come one by one beside those who generate, as on a busy server; in the other loads all come at once."""
 
 
 def full() -> list[Load]:
@@ -136,6 +138,7 @@ def full() -> list[Load]:
     return [
         *(_streams(GREEDY, 0.0, count) for count in STREAMS),
         *(_streams(SAMPLED, 0.8, count) for count in STREAMS),
+        Load(name=SUSTAINED, streams=16, requests=48, output_tokens=48),
         shared,
         replace(shared, name=ALONE, streams=1),
         Load(name=SCHEMA_LOAD, streams=8, requests=8, temperature=0.8, schema=True, output_tokens=48),

@@ -69,6 +69,7 @@ def test_the_loads_of_the_full_size() -> None:
     found = workload.full()
     assert [each.streams for each in found if each.name == workload.GREEDY] == [1, 2, 4, 8, 16]
     assert [each.streams for each in found if each.name == workload.SAMPLED] == [1, 2, 4, 8, 16]
+    assert [(each.streams, each.requests) for each in found if each.name == workload.SUSTAINED] == [(16, 48)]
     assert {each.threads for each in found if each.name == workload.TWO_THREADS} == {2}
     assert all(each.requests % each.streams == 0 for each in found)
     assert all(each.prompt_tokens + each.output_tokens <= 1024 for each in found)

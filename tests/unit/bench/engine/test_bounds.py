@@ -24,7 +24,7 @@ def holds(found: list[bounds.Bound], bound: str, where: str) -> str:
 def test_without_samples_every_bound_is_open_and_none_is_left_out() -> None:
     found = bounds.all_bounds([], [])
     assert {each["holds"] for each in found} == {"open"}
-    assert len(found) == 2 * 2 * len(STREAMS) + 2 * (len(STREAMS) + 3) + len(STREAMS) + 4 + 2
+    assert len(found) == 2 * (2 * len(STREAMS) + 1) + 2 * (len(STREAMS) + 3) + len(STREAMS) + 6 + 2
 
 
 def test_the_loop_beside_the_server() -> None:

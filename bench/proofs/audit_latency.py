@@ -5,7 +5,8 @@ checkout. First lone commits, one after the other: what the disk takes for one. 
 second on average; each hands over its `authorized` record, waits in a queue or not, waits for what is left of the
 record, and at its end for the `completed` one. Told are both waits, and that of a request that had queued.
 Must hold: the median wait for a record is at most `MOST_COMMITS` lone commits: it finds one under way, on average half
-done, then shares the next; and both are longer than a lone one, by their records and by what else the process does.
+done, then shares the next; and both are longer than a lone one, by their records and by what else the process does. The
+99th percentile is at most `MOST_TAIL` of them: checkpoints, heads and new segments are synced in between.
 """
 
 import asyncio
@@ -42,7 +43,8 @@ PER_S = 500
 SECONDS = 30.0
 LONE = 500
 QUEUED_S = 0.02
-MOST_COMMITS = 4.0
+MOST_COMMITS = 2.5
+MOST_TAIL = 12.0
 PLACE = Path(__file__).resolve().parents[2]
 FACTS = RequestFacts(
     request_id="0190a5f0-0000-7000-8000-000000000000",
@@ -58,7 +60,8 @@ def prove(seconds: float = SECONDS) -> dict[str, Any]:
     """The figures. Raises AssertionError when a record waits for more commits than it should."""
     figures = uvloop.run(measure(seconds))
     lone, waits = figures["lone_commit_ms"], figures["completed_ms"]
-    assert waits["p50"] <= MOST_COMMITS * lone["p50"], f"a record waits {waits['p50']} ms, a commit takes {lone['p50']}"
+    for name, most in (("p50", MOST_COMMITS), ("p99", MOST_TAIL)):
+        assert waits[name] <= most * lone["p50"], f"{name} of waits {waits[name]} ms, a commit takes {lone['p50']}"
     return figures
 
 

@@ -1,7 +1,8 @@
 """A power cut at any moment loses no acknowledged record: every state it may leave is built, recovered and verified.
 
 A chain is written through a disk that notes every act: commits, rotations with their first and last lines, sealing,
-compressing, pruning; and commits in the middle of each act of sealing and pruning. After every act all states are built
+compressing, pruning; commits in the middle of each act of sealing and pruning; with a head that names each commit at
+once, and with one that lags as in a running gateway. After every act all states are built
 that the rules allow (tests/crash_states.py). Of each must hold:
  * it is recovered, and every acknowledged record is there, but for those that a lasting `audit.pruned` tells of
  * the lines are one chain without a gap, its hashes and its tree those of the head, no seq twice
@@ -62,10 +63,12 @@ class Promised(NamedTuple):
 class Story:
     """One chain's life on a noting disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lags: bool) -> None:
         self.folder = folder
         self.disk = NotingDisk()
         self.writer = open_chain(folder, self.disk)
+        if lags:
+            self.writer.let_head_lag()
         self.promised = [Promised(len(self.disk.acts), (), -1)]
         self.maintained = 0
         self.between_at: int | None = None
@@ -93,6 +96,7 @@ class Story:
         pruned = keeper.prunable(LATER_S, 400, ())
         if pruned is not None:
             self.writer.commit([describe(PRUNED, pruned_details(pruned))])
+            self.writer.settle()
             known = self.promised[-1]
             self.promised.append(Promised(len(self.disk.acts), known.names, pruned.last_seq))
             self.disk.between = between
@@ -105,19 +109,27 @@ def prove(size: Size = FULL) -> dict[str, Any]:
     """Run it. Raises AssertionError for the first state that does not hold."""
     totals = {"stories": 0, "acts": 0, "states": 0, "most_unsynced": 0}
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        length = tell_story(Path(folder) / "count", -1).maintained
-        places = range(length) if size.between == 0 else range(0, length, max(1, length // size.between))
-        for at in (-1, *places):
-            _judge_story(tell_story(Path(folder) / f"story{at}", at), size, Path(folder) / "state", totals)
+        for lags in (False, True):
+            place = Path(folder) / f"lags-{lags}"
+            place.mkdir()
+            length = tell_story(place / "count", -1, lags=lags).maintained
+            places = range(length) if size.between == 0 else range(0, length, max(1, length // size.between))
+            for at in (-1, *places):
+                story = tell_story(place / f"story{at}", at, lags=lags)
+                _judge_story(story, size, Path(folder) / "state", totals)
     return totals
 
 
-def tell_story(folder: Path, at: int) -> Story:
-    """Commits of one to three records, and a look at closed segments after every fourth."""
+def tell_story(folder: Path, at: int, *, lags: bool) -> Story:
+    """Commits of one to three records, and a look at closed segments after every fourth; a lagging head catches up
+    after every fifth.
+    """
     folder.mkdir()
-    story = Story(folder)
+    story = Story(folder, lags=lags)
     for number in range(COMMITS):
         story.commit(*(f"{number}.{part}" for part in range(1 + number % 3)))
+        if number % 5 == 4:
+            story.writer.settle()
         if number % 4 == 3:
             story.keep(at)
     story.writer.close()

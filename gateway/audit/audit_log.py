@@ -7,6 +7,9 @@ When the log cannot be written, every record raises AuditUnavailable, and the re
 not served. Each later record tries again; the first commit that succeeds begins with `audit.resumed`, which
 says how many were refused. Corral does not have to be restarted when space returns.
 
+The head follows when nothing was written for `IDLE_S`, at each `round`, and after some hundred records: it takes twice
+as long as the records, and they are lasting without it.
+
 With a `DiskGuard` a full disk is another matter than a broken one: `disk.full` is written, from the reserve if need be,
 and from then on only records are taken that must follow others (`needed`: the end of a request that was authorized,
 what the system says of itself). Once there is room again, `disk.back` says how many were turned away.
@@ -38,6 +41,8 @@ from policies.auditing.disk_room import event_of
 from policies.auditing.segment_records import Details, as_entry
 from policies.errors import AuditUnavailable
 
+IDLE_S = 0.05
+"""Long enough that a busy log never stops for its head, short enough that whoever reads it finds the last request."""
 Entry = dict[str, Any]
 Detail = str | int
 T = TypeVar("T")
@@ -90,6 +95,7 @@ class AuditLog:
         self._waiting: list[_Waiting] = []
         self._committing: list[_Waiting] = []
         self._committer: asyncio.Task[None] | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self._closed = False
         self._refused = 0
         self._trouble = ""
@@ -119,6 +125,7 @@ class AuditLog:
             names = {"node": node, "instance": folder.name}
             describe = functools.partial(_described, names, stamp)
             writer = ChainWriter(folder, disk, segment_bytes, recovered.end, describe)
+            writer.let_head_lag()
             log = cls(writer, names, stamp, sealer)
             if recovered.unclean:
                 writer.write_head()
@@ -174,13 +181,13 @@ class AuditLog:
         body = self._encode(entry)
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(body, done, needed, time.monotonic()))
-        if self._committer is None or self._committer.done():
+        if self._is_idle():
             self._committer = asyncio.create_task(self._commit_waiting())
         return done
 
     def try_again(self) -> None:
         """After a failure, try to write `audit.resumed`, so that readiness returns without a request to bring it."""
-        if self._trouble and not self._closed and (self._committer is None or self._committer.done()):
+        if self._trouble and not self._closed and self._is_idle():
             self._committer = asyncio.create_task(self._resume())
 
     def attach(self, checkpointer: Checkpointer) -> None:
@@ -223,6 +230,8 @@ class AuditLog:
         if self._closed:
             return
         self._closed = True
+        if self._settling is not None:
+            self._settling.cancel()
         if self._committer is not None:
             await asyncio.wait([self._committer])
         try:
@@ -242,6 +251,25 @@ class AuditLog:
             batch = self._waiting[: MAX_COMMIT_RECORDS - 1]  # one place is kept for what the log says itself
             del self._waiting[: len(batch)]
             await self._commit(batch)
+        if self._settling is not None:
+            self._settling.cancel()
+        if not self._closed:
+            self._settling = asyncio.get_running_loop().call_later(IDLE_S, self._settle_if_idle)
+
+    def _is_idle(self) -> bool:
+        return self._committer is None or self._committer.done()
+
+    def _settle_if_idle(self) -> None:
+        if self._is_idle() and not self._trouble and not self._writer.is_settled:
+            self._committer = asyncio.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Let the head catch up, then see to what was submitted meanwhile."""
+        try:
+            await self._in_thread(self._writer.settle)
+        except OSError as fault:  # nothing more is served before it is done
+            self._refuse([], errno.errorcode.get(fault.errno or 0, "EIO").lower())
+        await self._commit_waiting()
 
     async def _commit(self, batch: list[_Waiting], first: Entry | None = None) -> None:
         """One commit, beginning with `first` or, after a failure, with what came of it."""
@@ -301,6 +329,8 @@ class AuditLog:
         closed = self._writer.closed
         self._writer.commit(bodies, self._now_s())
         if self._checkpointer is not None:
+            if self._checkpointer.wants(self._writer.tree):
+                self._writer.settle()
             self._checkpointer.committed(self._writer.tree)
             if self._writer.closed != closed:
                 self._checkpointer.make()
@@ -308,6 +338,7 @@ class AuditLog:
     def _due(self) -> None:
         """A segment whose day is over ends, though nothing is recorded. Raises OSError."""
         ended = self._writer.seal_old(self._now_s())
+        self._writer.settle()
         checkpointer = self._checkpointer
         if checkpointer is None:
             return
@@ -317,6 +348,7 @@ class AuditLog:
             checkpointer.make()
 
     def _last_checkpoint(self) -> None:
+        self._writer.settle()
         if self._checkpointer is not None:
             self._checkpointer.make()
 

@@ -1,8 +1,8 @@
 """Writes one chain: lines into segments, then the head. One thread, no clock, no policy.
 
-A commit is: lines appended, `fdatasync`, (for a new segment: the folder synced), the head replaced. It
-is acknowledged when all of that is done, so an acknowledged line is always named by a lasting head,
-and the head never names a line that is not lasting.
+A commit is: lines appended, `fdatasync`, (for a new segment: the folder synced). It is acknowledged when that is done.
+The head, which takes two more syncs, follows at once, or where it may lag within `HEAD_EVERY_RECORDS`, at `settle` and
+when a segment ends; it never names a line that is not lasting.
 
 A new segment begins with `segment.opened`, in the same write as the lines it was opened for. One that is
 full or a day old ends with `segment.sealed`, a commit of its own: whatever is compressed or pruned later lies
@@ -14,8 +14,7 @@ appended to again; the same lines go once more, into a new segment. If that fail
 failed: nothing of it stays, and the next one begins by clearing up.
 
 When the lines are lasting and only the head fails, the lines stay (they are part of the chain, their
-requests are refused all the same) and the next commit begins by writing the head, so there is never
-more than one commit beyond it.
+requests are refused all the same) and the next commit begins by writing the head.
 """
 
 import contextlib
@@ -34,8 +33,10 @@ from policies.auditing.segment_records import OPENED, SEALED, Details, Opened, o
 
 MAX_COMMIT_RECORDS = 512
 """Bounds what can lie beyond the head after a crash; at 500 bytes a record this is 256 KiB a commit."""
-MAX_BEYOND_HEAD = MAX_COMMIT_RECORDS + 1
-"""A commit's records, and the `segment.opened` before them."""
+HEAD_EVERY_RECORDS = 512
+"""How many acknowledged records the head of a busy log may lag behind; half a second at 500 requests a second."""
+MAX_BEYOND_HEAD = HEAD_EVERY_RECORDS + MAX_COMMIT_RECORDS + 1
+"""Those, a commit's records, and the `segment.opened` before them."""
 LINK_BYTES = 128
 """What a chained line has more than its record, at most."""
 Describe = Callable[[str, Details], bytes]
@@ -80,7 +81,8 @@ class _Segment:
 class ChainWriter:
     """Appends records to the chain in `folder`. Not thread-safe: one caller at a time.
 
-    `describe` makes an encoded record of an event of the log's own files.
+    `describe` makes an encoded record of an event of the log's own files. Each commit replaces the head until it may
+    lag.
     """
 
     def __init__(
@@ -100,7 +102,10 @@ class ChainWriter:
         self._end = end
         self._segment: _Segment | None = None
         self._dead: _Segment | None = None
-        self._head_behind = False
+        self._head_every = 1
+        self._head_seq = end.next_seq - 1
+        self._head_owed = False
+        """Whether replacing it failed, or a dead segment ended here: then nothing is acknowledged before it is done."""
         self.stored = 0
         """How many commits' records are lasting, whether or not their head is."""
         self._last_segment = end.segment or end.closed or segment_name(0)
@@ -142,8 +147,12 @@ class ChainWriter:
                 self._bury()
                 self._extend(bodies, now_s)
             self.stored += 1
-        self._head_behind = True
-        self._write_head()
+        if not bodies or self._head_owed or self.last_seq - self._head_seq >= self._head_every:
+            self.write_head()
+
+    def let_head_lag(self) -> None:
+        """From now on the head need not name each commit at once; `settle` is called before anybody misses it."""
+        self._head_every = HEAD_EVERY_RECORDS
 
     def seal_old(self, now_s: float) -> bool:
         """End the segment if its day is over; whether it did. Raises OSError as `commit` does."""
@@ -154,8 +163,21 @@ class ChainWriter:
 
     def write_head(self) -> None:
         """Name the last lasting line in the head. Raises OSError."""
-        self._head_behind = True
-        self._write_head()
+        self._head_owed = True
+        head = Head(self._end.next_seq - 1, self._end.prev, self._last_segment, self._end.tree.hashes)
+        replace_file(self._disk, self._folder / HEAD_NAME, head_bytes(head))
+        self._head_seq = head.seq
+        self._head_owed = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the head names the last lasting line. May be asked from any thread."""
+        return self._head_seq == self.last_seq and not self._head_owed
+
+    def settle(self) -> None:
+        """Let the head catch up. Raises OSError, and is then done before the next commit."""
+        if not self.is_settled:
+            self.write_head()
 
     def close(self) -> None:
         """Give the segment's descriptor back; whatever was acknowledged is already lasting."""
@@ -167,8 +189,8 @@ class ChainWriter:
     def _clear_up(self) -> None:
         """Finish what an earlier failure left: a dead segment to cut, a head to write."""
         self._bury()
-        if self._head_behind:
-            self._write_head()
+        if self._head_owed:
+            self.write_head()
 
     def _make_room(self, size_bytes: int, now_s: float) -> None:
         """End the segment that is too old, or too full for so much more."""
@@ -189,7 +211,7 @@ class ChainWriter:
             self._bury()
             return
         self._leave(segment)
-        self._write_head()
+        self.write_head()
 
     def _leave(self, segment: _Segment) -> None:
         """Nothing is added to this segment any more."""
@@ -219,7 +241,7 @@ class ChainWriter:
             raise
         segment.named = True
         segment.took(lines)
-        self._end, self._head_behind = end, True
+        self._end = end
         self._last_segment = segment.path.name
 
     def _link(self, bodies: Sequence[bytes]) -> tuple[bytes, ChainEnd]:
@@ -256,12 +278,8 @@ class ChainWriter:
         self._dead = None
         if dead.good_bytes:
             self._end = _closed(self._end, dead)
+            self._head_owed = True
         self._close(dead)
-
-    def _write_head(self) -> None:
-        head = Head(self._end.next_seq - 1, self._end.prev, self._last_segment, self._end.tree.hashes)
-        replace_file(self._disk, self._folder / HEAD_NAME, head_bytes(head))
-        self._head_behind = False
 
     def _close(self, segment: _Segment) -> None:
         """A close that fails loses nothing: the good bytes are synced, the others are cut."""

@@ -78,8 +78,12 @@ class Checkpointer:
         self._tree = tree
         if self._uncovered_since_s is None:
             self._uncovered_since_s = self._clock()
-        if self.due() or tree.size - self._covered() >= EVERY_RECORDS:
+        if self.wants(tree):
             self.make()
+
+    def wants(self, tree: CompactRange) -> bool:
+        """Whether a checkpoint is made as soon as these lines are told."""
+        return self.due() or tree.size - self._covered() >= EVERY_RECORDS
 
     def due(self) -> bool:
         """Whether a record has stood without a checkpoint for `EVERY_S`. May be asked from any thread."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.audit import audit_log, audit_writer
 from gateway.audit.audit_disk import RealDisk
 from gateway.audit.audit_files import HEAD_NAME, segment_paths, stored_lines, verify_chain
 from gateway.audit.audit_key import AuditKey
@@ -85,6 +86,53 @@ async def test_a_record_is_stored_when_record_returns(tmp_path: Path) -> None:
     assert verify_chain(tmp_path).beyond_head == 0
 
 
+async def test_the_head_follows_a_log_that_is_idle(tmp_path: Path) -> None:
+    log = open_log(tmp_path, RealDisk())
+    for number in range(5):
+        await log.record({"number": number})
+    assert verify_chain(tmp_path).beyond_head == 6
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if log.writer.is_settled:
+            break
+    assert (verify_chain(tmp_path).records, verify_chain(tmp_path).beyond_head) == (6, 0)
+    await log.close()
+
+
+async def test_the_head_of_a_busy_log_follows_after_so_many_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_writer, "HEAD_EVERY_RECORDS", 4)
+    monkeypatch.setattr(audit_log, "IDLE_S", 60.0)
+    log = open_log(tmp_path, RealDisk())
+    lags = []
+    for number in range(9):
+        await log.record({"number": number})
+        lags.append(verify_chain(tmp_path).beyond_head)
+    assert lags == [2, 3, 0, 1, 2, 3, 0, 1, 2]  # the first commit opens the segment too
+    await log.round()
+    assert log.writer.is_settled
+    await log.close()
+
+
+async def test_a_head_that_cannot_follow_refuses_what_comes_next(tmp_path: Path) -> None:
+    disk = FullForHeads()
+    log = guarded_log(tmp_path, disk)
+    await log.record({"number": 1})
+    disk.full = True
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if not log.available:
+            break
+    with pytest.raises(AuditUnavailable, match="audit_disk_full"):
+        await log.record({"number": 2})
+    disk.full = False
+    await log.record({"number": 3, "stage": "system"})
+    await log.close()
+    assert [each for each in told(tmp_path) if each in (1, 2, 3)] == [1, 3]
+    assert verify_chain(tmp_path).fault is None
+
+
 async def test_records_that_wait_share_one_commit(tmp_path: Path) -> None:
     disk = GatedDisk()
     log = open_log(tmp_path, disk)
@@ -97,7 +145,7 @@ async def test_records_that_wait_share_one_commit(tmp_path: Path) -> None:
     assert not first.done()
     disk.gate.set()
     await asyncio.gather(first, *rest)
-    assert disk.writes == 4  # lines and head, twice
+    assert disk.writes == 2  # lines, twice
     assert [record["number"] for record in records(tmp_path)[1:]] == list(range(51))
     await log.close()
 
@@ -497,7 +545,8 @@ class FullForHeads(Quota):
         return RealDisk.write(self, descriptor, data)
 
 
-async def test_lines_whose_head_did_not_fit_go_in_once(tmp_path: Path) -> None:
+async def test_lines_whose_head_did_not_fit_go_in_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_writer, "HEAD_EVERY_RECORDS", 1)
     disk = FullForHeads()
     log = guarded_log(tmp_path, disk)
     await log.look_at_disk()
@@ -511,7 +560,8 @@ async def test_lines_whose_head_did_not_fit_go_in_once(tmp_path: Path) -> None:
     assert verify_chain(tmp_path).beyond_head == 0
 
 
-async def test_lines_whose_head_never_fits_are_refused(tmp_path: Path) -> None:
+async def test_lines_whose_head_never_fits_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_writer, "HEAD_EVERY_RECORDS", 1)
     disk = FullForHeads()
     log = guarded_log(tmp_path, disk)
     await log.record({"number": 1})

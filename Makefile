@@ -1,7 +1,7 @@
 # Corral. `make` alone lists what there is; README.md says what the first two cost.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix bench bench-admission bench-engine bench-audit peers prove fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
+.PHONY: help serve test check fix bench bench-admission bench-engine bench-audit peers prove screenshots fuzz lock clean install-dev install-test lint style types contracts reference quick quick-gateway quick-stores quick-unit quick-flow quick-listeners
 
 # The first Python that is new enough; name another with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -97,6 +97,9 @@ bench-audit: install-dev  ## how fast the log is verified, and what it adds to a
 
 prove: install-test  ## every heavy proof in full size, or one: make prove P=NAME
 	$(BIN)/python -m bench.prove $(P)
+
+screenshots: install-test  ## a picture of each page of the console in build/screenshots: light, dark, 360 px, Chinese
+	$(BIN)/python -m tests.browser.screenshots
 
 fuzz: install-dev  ## parsers against random input, S seconds each (60)
 	$(BIN)/python -m fuzz --seconds $(or $(S),60)

@@ -36,6 +36,13 @@ from gateway.audit.vault import Vault, opened_vault
 from gateway.backdoor.back_door import watch_from
 from gateway.certificate_verifier import CertificateVerifier
 from gateway.clock import Clock, SystemClock
+from gateway.console.composed import OpenedConsole, open_console
+from gateway.console.judge import Judge
+from gateway.console.live_hour import LiveHour
+from gateway.console.overview_figures import Endings
+from gateway.console.session_verifier import SessionVerifier
+from gateway.console.sessions import Sessions
+from gateway.console.world import World
 from gateway.dialects import ollama, openai
 from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Dispatcher, MakeScheduler
@@ -142,6 +149,9 @@ class App:
         anchored = AnchoredLog(audit_log, self.anchors.refuses)
         self._counted = CountedLog(anchored, self._runs, self._process, self._clock.unix_ns() / 1e9)
         self._tokens = self._open_tokens()
+        self._peppers = load_peppers(setting.home.pepper)
+        self._hour = LiveHour(self.dispatcher.view, self._clock)
+        self._console: OpenedConsole | None = None
         self._sampling = RefusalSampling(setting.config.audit.full_refusals_per_minute)
         self._keeping = self._make_keeping(place)
         self.gate = self._make_gate()
@@ -163,6 +173,7 @@ class App:
             self.gate.audit.noted_later,
             self.dispatcher.hold,
         )
+        self._console = self._make_console()
 
     # ---- life
 
@@ -183,7 +194,8 @@ class App:
             await self._sharing.hear()
             self._go("shared keys", self._sharing.run())
         for name, listening in self._setting.sockets.items():
-            listener = make_listener(name, listening, settings_of(self._setting, name), self.gate, self._tls)
+            serve = self._console.console.handle if name == "console" and self._console is not None else None
+            listener = make_listener(name, listening, settings_of(self._setting, name), self.gate, self._tls, serve)
             listener.start()
             self._listeners[name] = listener
         await self._admin_socket.start()
@@ -194,6 +206,9 @@ class App:
         retention = keep_to_retention(self._vault.content, self._clock, self.gate.audit.noted_later)
         self._go("content retention", retention)
         self._go("counts", self._counts.run(self._setting.config.audit.count_every_s))
+        if self._console is not None:
+            self._go("console sessions", self._console.run())
+            self._go("console overview", self._hour.run())
         if self._setting.config.back_door.enabled:
             self._go("back door watch", self._back_door.run())
 
@@ -233,6 +248,8 @@ class App:
         if self._sharing is not None:
             await self._sharing.close()
         await self._admin_socket.close()
+        if self._console is not None:
+            await self._console.close()
         await self._tokens.close()
         await self.gate.audit.close()  # what is open in the last counts is open for good
         await self._counts.last()
@@ -282,6 +299,7 @@ class App:
             doors={
                 "public": Door(setting.config.public, self._certificate_hosts),
                 "admin": Door(setting.config.admin, self._certificate_hosts),
+                "console": Door(setting.config.console, self._certificate_hosts),
             },
             routes=route_tables(self.ready, self._metrics_page, self.dispatcher.view, self._counted.told),
             dialects=dialects,
@@ -303,7 +321,7 @@ class App:
             ),
             running=self.running,
             accepted=self._accepted,
-            finished=self.metrics.finished,
+            finished=self._finished,
             residences=self._residences,
             keep=self._pool.keep if self._pool is not None else lambda _model, _seconds: None,
             keep_alive_most_s=setting.config.engine.keep_alive_most_s,
@@ -323,11 +341,12 @@ class App:
 
     def _verifiers(self) -> Verifiers:
         return Verifiers(
-            api_keys=ApiKeyVerifier(self._keys, load_peppers(self._setting.home.pepper), self._clock),
+            api_keys=ApiKeyVerifier(self._keys, self._peppers, self._clock),
             tokens=self._tokens,
             signatures=SignatureVerifier(self._keys.public_keys, self._clock),
             certificates=self._certificates,
             revocations=self._copy,
+            sessions=SessionVerifier(self._console_sessions, self._keys, self._clock),
         )
 
     def _certificate_hosts(self) -> tuple[str, ...]:
@@ -419,8 +438,42 @@ class App:
             self.metrics.tls_ends(self._tls.ends, self._clock.unix_ns() / 1e9)
         return self.metrics.page(self.dispatcher, counters, self.running.waiting())
 
+    def _finished(self, exchange: Exchange) -> None:
+        """A request is over, however it ended."""
+        self.metrics.finished(exchange)
+        self._hour.finished(exchange)
+
     async def _act(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
-        acts = RunningActs(
+        return await self._acts().perform(name, arguments, actor)
+
+    def _make_console(self) -> OpenedConsole | None:
+        """The console, where config.yaml opens it."""
+        if "console" not in self._setting.sockets:
+            return None
+        world = World(
+            home=self._setting.home,
+            gate=self.gate,
+            acts=self._acts(),
+            audit_log=self._audit_log,
+            keys=self._keys,
+            policy_watch=self._policy_watch,
+            clock=self._clock,
+            lacks=self._lacks,
+            hour=self._hour,
+            endings=Endings(
+                keys_ending=self._key_watch.ends,
+                files=lambda: self._tls.ends if self._tls is not None else (),
+                key_sets=self._tokens.key_set_ages,
+            ),
+        )
+        config = self._setting.config
+        return open_console(config.console, config.store, world, self._peppers, self.metrics)
+
+    def _console_sessions(self) -> tuple[Sessions, Judge] | None:
+        return (self._console.sessions, self._console.judge) if self._console is not None else None
+
+    def _acts(self) -> RunningActs:
+        return RunningActs(
             home=self._setting.home,
             keys=self._keys,
             gate=self.gate,
@@ -433,8 +486,11 @@ class App:
             residences=self._residences,
             vault=self._vault,
             anchors=self.anchors.shown,
+            console=self._console_shown,
         )
-        return await acts.perform(name, arguments, actor)
+
+    async def _console_shown(self) -> dict[str, Any] | None:
+        return await self._console.shown(self._clock.unix_ns() / 1e9) if self._console is not None else None
 
     def _residences(self) -> tuple[Residence, ...]:
         return self._pool.residences() if self._pool is not None else ()

@@ -19,6 +19,7 @@ KIND_NAMES: dict[Kind, str] = {
     "jwt": "JWT",
     "certificate": "client certificate",
     "ssh_key": "registered public key",
+    "session": "session of the console",
 }
 HEAD = """# Authorization
 
@@ -28,7 +29,8 @@ models. What has no row here does not exist. This page is generated from the rou
 `python -m gateway.authorization_reference`.
 
 A credential holds scopes: a key those it was made with, a JWT or a certificate those that `policy.yaml` maps it to,
-a registered public key `models` and `inference`. No credential may hold `admin` and `auditor`.
+a registered public key `models` and `inference`, a session of the console `inference` for the chat. No credential may
+hold `admin` and `auditor`. The console's pages are not in here: [console.md](console.md) says who may see which.
 """
 MODELS = """## Models
 

@@ -303,6 +303,10 @@ class Dispatcher:
         self._held = dict(held)
         self._apply_all()
 
+    def held(self) -> dict[str, str]:
+        """The targets that are given no work, and the reason of each."""
+        return dict(self._held)
+
     def waiting(self, team: str | None = None) -> int:
         """How many requests wait, of one team or in all."""
         return self.scheduler.waiting(team)

@@ -82,7 +82,7 @@ class Exchange:
         """From the queue's being asked to its last word: a slot, or a refusal."""
         self.terms: QueueTerms | None = None
         """On what terms the queue was asked; times count from the request's arrival."""
-        self.turned_away_for = self.finish = ""
+        self.turned_away_for = self.finish = self.refused_for = ""  # the last: why it was refused, failed or cut
         self.answered_ns = self.first_event_ns = self._asked_ns = 0
         self.prompt_tokens = 0
         self.usage = Usage()

@@ -4,7 +4,7 @@ Each kind of credential has one verifier. The connection's certificate is judged
 whoever was proven is held against what was revoked or locked since.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -16,6 +16,7 @@ from policies.credentials.credential import (
     Credential,
     JwtCredential,
     Presented,
+    SessionCredential,
     SignedCredential,
 )
 from policies.credentials.principal import Principal
@@ -59,6 +60,22 @@ class Certificates(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """What knows the console's sessions: `gateway.console.session_verifier.SessionVerifier`."""
+
+    async def verify(self, credential: SessionCredential) -> Principal:
+        """The principal. Raises NotAuthenticated, NotAuthorized or PolicyUnavailable."""
+        ...
+
+
+class NoSessions:
+    """Without a console there are none."""
+
+    async def verify(self, credential: SessionCredential) -> Principal:  # noqa: ARG002 (nobody has one)
+        """Raises NotAuthenticated."""
+        raise NotAuthenticated("session_unknown", presented=True)
+
+
 class Revocations(Protocol):
     """What knows who was let in once and is no longer."""
 
@@ -76,6 +93,7 @@ class Verifiers:
     signatures: Signatures
     certificates: Certificates
     revocations: Revocations
+    sessions: Sessions = field(default_factory=NoSessions)
 
 
 class Identity:
@@ -106,6 +124,14 @@ class Identity:
             raise
         return principal
 
+    def require_certificate(self, certificate: ClientCertificate) -> None:
+        """Raises NotAuthenticated unless a connection's certificate still holds."""
+        self._verifiers.certificates.require(certificate)
+
+    def require_unrevoked(self, principal: Principal) -> None:
+        """Raises NotAuthenticated, LockedDown or PolicyUnavailable for somebody who was proven before."""
+        self._verifiers.revocations.check(principal)
+
     async def _prove(self, credential: Credential, certificate: ClientCertificate | None) -> Principal:
         match credential:
             case ApiKeyCredential():
@@ -116,3 +142,5 @@ class Identity:
                 return self._verifiers.signatures.verify(credential)
             case CertificateCredential():
                 return self._verifiers.certificates.verify(credential)
+            case SessionCredential():
+                return await self._verifiers.sessions.verify(credential)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from policies.access import ListenerName
 from policies.credentials.client_certificate import ClientCertificate
+from policies.credentials.credential import SessionCredential
 
 Header = tuple[bytes, bytes]
 
@@ -29,7 +30,8 @@ class Incoming(Protocol):
 
     `target` is the raw request target, `headers` the raw pairs in order, `peer` the address of the
     socket's other end as text, `local` that of ours, empty where it has none. `via` is the trusted proxy whose
-    PROXY header named the peer; empty without one.
+    PROXY header named the peer; empty without one. `session` is the console's session whose page handed the request
+    on; None for whatever came over a socket.
     """
 
     method: str
@@ -41,6 +43,7 @@ class Incoming(Protocol):
     local: str
     listener: ListenerName
     tls: TlsFacts | None
+    session: SessionCredential | None
 
     async def read_body(self, limit_bytes: int, deadline_s: float) -> bytes:
         """The whole body. Raises BodyTooLarge, BodyTooSlow, or EdgeRejected for broken framing."""

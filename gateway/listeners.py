@@ -1,7 +1,7 @@
 """One listener of the gateway: its socket, its door, and the flow behind it."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.configuration.settings import ListenSettings
 from gateway.gate import Gate
@@ -14,20 +14,30 @@ from gateway.setting import Setting
 from policies.access import ListenerName
 from policies.audit_record import Source
 
+Serve = Callable[[Incoming, Reply], Awaitable[None]]
 Note = Callable[[str, dict[str, str | int | float | bool]], None]
 
 
 def settings_of(setting: Setting, name: ListenerName) -> ListenSettings:
     """What config.yaml says of the listener."""
-    return {"public": setting.config.public, "admin": setting.config.admin}[name]
+    config = setting.config
+    return {"public": config.public, "admin": config.admin, "console": config.console}[name]
 
 
 def make_listener(
-    name: ListenerName, listening: socket.socket, settings: ListenSettings, gate: Gate, tls: TlsReload | None
+    name: ListenerName,
+    listening: socket.socket,
+    settings: ListenSettings,
+    gate: Gate,
+    tls: TlsReload | None,
+    serve: Serve | None = None,
 ) -> Listener:
-    """The listener `name` on `listening`, before `gate`; the policy's lists count as they stand at each connection."""
+    """The listener `name` on `listening`, before `gate`; the policy's lists count as they stand at each connection.
 
-    async def serve(incoming: Incoming, reply: Reply) -> None:
+    `serve` answers a request; None is the flow of the API.
+    """
+
+    async def serve_api(incoming: Incoming, reply: Reply) -> None:
         await handle(gate, incoming, reply)
 
     def on_framing_error(peer: str, reason: str, request_id: str) -> None:
@@ -38,7 +48,7 @@ def make_listener(
         settings,
         tls=lambda: tls.context(name) if tls is not None else None,
         peer_allowed=lambda peer: gate.in_force.policy.may_connect(peer, name),
-        connections=HttpServer(serve, settings, name, on_framing_error),
+        connections=HttpServer(serve or serve_api, settings, name, on_framing_error),
         proxies=lambda: gate.in_force.policy.proxies,
     )
 

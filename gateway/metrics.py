@@ -107,7 +107,17 @@ class Metrics:
         self._callers = Gauge(
             "corral_suspect_callers", "Callers whose requests may end workers", ("standing",), registry=registry
         )
+        self._sign_ins = Counter(
+            "corral_console_sign_ins",
+            "Sign-ins to the console; break_glass is an API key",
+            ("method", "outcome"),
+            registry=registry,
+        )
         self._worker = Gauge("corral_worker_total", "A worker's own totals", ("target", "counter"), registry=registry)
+
+    def console_sign_in(self, method: str, outcome: str) -> None:
+        """Somebody came to the console: `outcome` is opened or refused."""
+        self._sign_ins.labels(method, outcome).inc()
 
     def finished(self, exchange: Exchange) -> None:
         """One request is over, however it ended."""

@@ -5,6 +5,7 @@ compressed body; a line of a stream is bounded.
 """
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
@@ -52,6 +53,11 @@ class Outbound:
         )
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=idle_timeout_s)
         self._session: aiohttp.ClientSession | None = None
+
+    def show_password(self, user: str, password: str) -> None:
+        """Show these with every request (RFC 7617), in place of a key; before the first one only."""
+        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {pair}"}
 
     async def close(self) -> None:
         """Close all connections."""

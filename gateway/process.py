@@ -22,6 +22,7 @@ from gateway.audit.audit_log import AuditNotOpened
 from gateway.audit.audit_place import NoPlace
 from gateway.audit.home_secret import KeysNotOpened
 from gateway.configuration.config import ConfigFaults, load_config
+from gateway.console.oidc.provider_parts import ClientSecretFault
 from gateway.heap import keep_large_buffers_apart
 from gateway.homes.home import Home
 from gateway.homes.home_lock import HomeInUse, hold_home
@@ -53,6 +54,7 @@ FAULTS = (
     UnfitPepper,
     UnfitParser,
     TlsFault,
+    ClientSecretFault,
 )
 """What this process may be given and cannot work with; each says in a line what to do."""
 
@@ -103,6 +105,8 @@ def _read_setting(arguments: argparse.Namespace) -> Setting:
         "public": socket.socket(fileno=arguments.public_fd),
         "admin": socket.socket(fileno=arguments.admin_fd),
     }
+    if arguments.console_fd is not None and config.console.enabled:  # the file may have changed since it was bound
+        sockets["console"] = socket.socket(fileno=arguments.console_fd)
     home = Home(arguments.home)
     return Setting(
         home=home,
@@ -126,6 +130,7 @@ def _read_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=Path, required=True)
     for name in ("public-fd", "admin-fd", "ready-fd"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--console-fd", type=int)
     return parser.parse_args(argv)
 
 

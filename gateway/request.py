@@ -107,7 +107,7 @@ async def serve(gate: Gate, exchange: Exchange, incoming: Incoming, reply: Reply
 def presented_by(incoming: Incoming, clean: CleanTarget) -> Presented:
     """All places of the request where a credential may stand."""
     certificate = incoming.tls.client_certificate if incoming.tls else None
-    return Presented(incoming.method, clean.path, clean.query, incoming.headers, certificate)
+    return Presented(incoming.method, clean.path, clean.query, incoming.headers, certificate, incoming.session)
 
 
 async def read_wish(gate: Gate, exchange: Exchange, incoming: Incoming, found: Found) -> Wish | Answer:

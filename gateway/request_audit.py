@@ -135,13 +135,13 @@ class RequestAudit:
     async def refused(self, exchange: Exchange, error: Refused | EngineError | None, *, started: bool) -> None:
         """The request was refused, failed, or cut off after its answer had `started`; None is a bug of ours."""
         if isinstance(error, NotAuthenticated | NotAuthorized | LockedDown):
-            exchange.shown = Actor(key_id=error.key_id, name=error.actor, issuer=error.issuer)
+            exchange.shown = Actor(key_id=error.key_id, name=error.actor, issuer=error.issuer, team=error.team)
         if isinstance(error, AddressNotAllowed):
             exchange.rule = error.rule
         event, effect = _event_of(error)
+        exchange.refused_for = reason = error.reason if error is not None else "bug"
         if started and isinstance(error, Refused) and not _turned_away(exchange):
             event = "request.cut"
-        reason = error.reason if error is not None else "bug"
         if event in SAMPLED_EVENTS and not exchange.authorized and not self._takes(reason, exchange.client):
             return
         result = structs.replace(_result(exchange), retry_after_s=_retry_after_s(error))
@@ -161,6 +161,13 @@ class RequestAudit:
         decision = Decision(effect="deny", reason=reason, policy_hash=self._policy_hash())
         facts = RequestFacts(request_id=request_id, source=source)
         self._later(self._log.record(request_record("request.rejected", self._stamp(), facts, decision)))
+
+    async def session(self, event: str, facts: RequestFacts, decision: Decision, client: Address | None = None) -> None:
+        """What became of a sign-in, or of a session; a refusal may be counted only. Raises AuditUnavailable."""
+        if event in SAMPLED_EVENTS and not self._takes(decision.reason, client):
+            return
+        decided = structs.replace(decision, policy_hash=self._policy_hash())
+        await self._log.record(request_record(event, self._stamp(), facts, decided))
 
     def noted_later(self, event: str, details: dict[str, str | int | float | bool]) -> None:
         """Something that a request set off by the way."""

@@ -9,6 +9,9 @@ from policies.access import ListenerName
 from policies.admitting.queue_view import QueueView
 from policies.authorization import Grant
 
+HANDED_ON = "/v1/chat/completions"
+"""What the console's chat asks for. No request from a socket reaches it there: pages have a table of their own."""
+
 
 def no_counts(_grant: Grant) -> bytes:
     """For tables that are only read."""
@@ -26,6 +29,7 @@ def route_tables(
     return {
         "public": RouteTable("public", (*ollama.ROUTES, *openai.ROUTES, *health, counts_route(counts))),
         "admin": RouteTable("admin", (*ollama.ROUTES, *health, metrics_route(metrics_page), queue_route(queue))),
+        "console": RouteTable("console", tuple(route for route in openai.ROUTES if route.path == HANDED_ON)),
     }
 
 

@@ -1,8 +1,9 @@
 """The admin acts of a running gateway: those on its home, and what only it can tell."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec import to_builtins
@@ -13,6 +14,7 @@ from gateway.admin.admin_acts import ACTS
 from gateway.audit.anchor_words import home_words
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.hold_book import HoldBook
+from gateway.audit.index.reviewed_spans import changes_of
 from gateway.audit.vault import Vault
 from gateway.backdoor.back_door import BackDoorWatch
 from gateway.gate import Gate
@@ -32,7 +34,10 @@ LOOK_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningActs:
-    """What the acts need; `lacks` says why the process is not ready, `store` how a shared store is."""
+    """What the acts need; `lacks` says why the process is not ready, `store` how a shared store is.
+
+    `console` tells of the console's sessions, None where there is no console.
+    """
 
     home: Home
     keys: KeyStore
@@ -46,10 +51,12 @@ class RunningActs:
     residences: Callable[[], tuple[Residence, ...]] = tuple
     anchors: Callable[[], dict[str, Any]] = dict
     vault: Vault | None = None
+    console: Callable[[], Awaitable[dict[str, Any] | None]] | None = None
 
     async def perform(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         """Do the act `name` for `actor`. Raises what `perform_one_of` raises."""
         looked = name != "back_door" or await self.back_door.look_anew(LOOK_S)  # before, as changes wait for acts
+        console = await self.console() if name == "status" and self.console is not None else None
         context = ActContext(
             keys=self.keys,
             policy=self.gate.in_force.policy,
@@ -61,9 +68,10 @@ class RunningActs:
             policy_hash=self.gate.in_force.hash,
             holds=HoldBook(self.home.audit),
             vault=self.vault,
+            changes_of=partial(changes_of, self.home),
         )
         own = {
-            "status": Act(self._status),
+            "status": Act(lambda asked, told: Outcome(result=self._status(asked, told).result | {"console": console})),
             "queue": Act(self._queue),
             "policy": Act(self._policy),
             "back_door": Act(self._back_door(looked=looked)),

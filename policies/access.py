@@ -7,6 +7,7 @@ below, and to nobody else. That a principal also holds the scope, and which mode
 Rules:
 - Whatever changes something or shows all teams (`admin`, `metrics`) is on the admin listener only.
 - A registered public key is a person's `ollama` command: it asks models and lists them, no more.
+- A session of the console asks models, no more; its pages show the rest by their own rules.
 - No principal may change things and review the changes (`NEVER_TOGETHER`; NIST 800-53 AC-5).
 """
 
@@ -17,13 +18,15 @@ from msgspec import Struct
 
 from policies.errors import NotAuthorized
 
-Kind = Literal["api_key", "jwt", "certificate", "ssh_key"]
+Kind = Literal["api_key", "jwt", "certificate", "ssh_key", "session"]
 Scope = Literal["open", "models", "inference", "metrics", "admin"]
-ListenerName = Literal["public", "admin"]
+ListenerName = Literal["public", "admin", "console"]
 
-EVERY_KIND: frozenset[Kind] = frozenset({"api_key", "jwt", "certificate", "ssh_key"})
+EVERY_KIND: frozenset[Kind] = frozenset({"api_key", "jwt", "certificate", "ssh_key", "session"})
+CALLER_KINDS: frozenset[Kind] = frozenset({"api_key", "jwt", "certificate", "ssh_key"})
 SERVICE_KINDS: frozenset[Kind] = frozenset({"api_key", "jwt", "certificate"})
 EVERYWHERE: frozenset[ListenerName] = frozenset({"public", "admin"})
+WHERE_ASKED: frozenset[ListenerName] = frozenset({"public", "admin", "console"})
 ADMIN_ONLY: frozenset[ListenerName] = frozenset({"admin"})
 
 NEVER_TOGETHER = (frozenset({"admin", "auditor"}),)
@@ -39,8 +42,8 @@ class Access(Struct, frozen=True):
 
 ACCESS: dict[Scope, Access] = {
     "open": Access(frozenset(), EVERYWHERE),
-    "models": Access(EVERY_KIND, EVERYWHERE),
-    "inference": Access(EVERY_KIND, EVERYWHERE),
+    "models": Access(CALLER_KINDS, EVERYWHERE),
+    "inference": Access(EVERY_KIND, WHERE_ASKED),
     "metrics": Access(SERVICE_KINDS, ADMIN_ONLY),
     "admin": Access(SERVICE_KINDS, ADMIN_ONLY),
 }

@@ -35,6 +35,10 @@ REQUEST_EVENTS: dict[str, tuple[Stage, str]] = {
     "request.rejected": ("denied", "C1006W"),
     "request.aborted": ("aborted", "C1007W"),
     "request.cut": ("aborted", "C1008W"),
+    "session.opened": ("admin", "C3300I"),
+    "session.closed": ("admin", "C3301I"),
+    "session.break_glass": ("admin", "C3302W"),
+    "session.refused": ("denied", "C3303W"),
 }
 ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
     "home.made": ("admin", "C2000I"),
@@ -71,6 +75,9 @@ ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
     "audit.exported": ("admin", "C3141I"),
     "audit.query_saved": ("admin", "C3142I"),
     "audit.query_removed": ("admin", "C3143I"),
+    "audit.viewed": ("admin", "C3304I"),
+    "audit.reviewed": ("admin", "C3305I"),
+    "audit.review_refused": ("admin", "C3305W"),
 }
 SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "gateway.started": ("system", "C3000I"),

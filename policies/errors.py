@@ -59,17 +59,21 @@ class NotAuthenticated(Refused):
 
     `presented` tells only whether there was a credential at all, for `error="invalid_token"`. `key_id`,
     private too, names the key whose secret was shown: the log must say which revoked key was tried. `actor` and
-    `issuer`, as private, name whom another credential proved, for the same reason.
+    `issuer`, as private, name whom another credential proved, for the same reason; `team` whose credential it was,
+    so that the team's own reviewers find it.
     """
 
     status = 401
 
-    def __init__(self, reason: str, *, presented: bool, key_id: str = "", actor: str = "", issuer: str = "") -> None:
+    def __init__(
+        self, reason: str, *, presented: bool, key_id: str = "", actor: str = "", issuer: str = "", team: str = ""
+    ) -> None:
         super().__init__(reason)
         self.presented = presented
         self.key_id = key_id
         self.actor = actor
         self.issuer = issuer
+        self.team = team
 
 
 class ConflictingCredentials(Refused):
@@ -89,11 +93,12 @@ class LockedDown(Refused):
 
     status = 403
 
-    def __init__(self, reason: str, *, key_id: str = "", actor: str = "", issuer: str = "") -> None:
+    def __init__(self, reason: str, *, key_id: str = "", actor: str = "", issuer: str = "", team: str = "") -> None:
         super().__init__(reason)
         self.key_id = key_id
         self.actor = actor
         self.issuer = issuer
+        self.team = team
 
 
 class NotAuthorized(Refused):
@@ -103,7 +108,7 @@ class NotAuthorized(Refused):
 
     def __init__(self, reason: str, *, actor: str = "", issuer: str = "") -> None:
         super().__init__(reason)
-        self.key_id = ""
+        self.key_id = self.team = ""
         self.actor = actor
         self.issuer = issuer
 

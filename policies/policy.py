@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from policies.addresses.networks import Address, ListenerNetworks, Networks
 from policies.addresses.trusted_proxies import NOBODY, ForwardedHeader, TrustedProxies
 from policies.certificates.certificate_mapping import CertificateIdentity
+from policies.console.roles import RoleGrant
 from policies.tokens.issuer import Issuer
 
 TEAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -214,6 +215,7 @@ class Policy:
     `bands` are the ranks of teams, highest first, by name.
     `failed_credentials_per_minute` bounds guessing from one network (IPv4 /24, IPv6 /56).
     `certificates` says whom a client certificate stands for, by one of its names (`uri:`, `dns:` or `email:`).
+    `roles` says who holds which role on the console; by default nobody.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN | {"arbitrary_types_allowed": True}  # `proxies`, made here
@@ -232,6 +234,7 @@ class Policy:
     max_queued: int = 512
     bands: dict[str, Band] = field(default_factory=lambda: dict(BANDS))
     certificates: dict[str, CertificateIdentity] = field(default_factory=dict)
+    roles: tuple[RoleGrant, ...] = ()
     proxies: TrustedProxies = field(init=False, repr=False, compare=False, default=NOBODY)
 
     def __post_init__(self) -> None:
@@ -249,12 +252,12 @@ class Policy:
         if len(set(map(_model_key, self.model_limits))) < len(self.model_limits):
             raise ValueError("model_limits names one model in two spellings")
 
-    def require_address(self, client: Address, listener: Literal["public", "admin"]) -> None:
+    def require_address(self, client: Address, listener: Literal["public", "admin", "console"]) -> None:
         """Step 2: the global list and the listener's own must both let `client` in. Raises AddressNotAllowed."""
         self.networks.require(client, "global_network")
         self.listeners.of(listener).require(client, "listener_network")
 
-    def may_connect(self, peer: Address, listener: Literal["public", "admin"]) -> bool:
+    def may_connect(self, peer: Address, listener: Literal["public", "admin", "console"]) -> bool:
         """Whether a connection is worth a handshake: its peer may be a client, or may speak for one."""
         return self.proxies.trusts(peer) or (self.networks.allows(peer) and self.listeners.of(listener).allows(peer))
 

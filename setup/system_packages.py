@@ -17,6 +17,9 @@ NEEDED: dict[str, Callable[[], bool]] = {
     "golang-go": lambda: shutil.which("go") is not None,
     "golang-golang-x-mod-dev": lambda: Path("/usr/share/gocode/src/golang.org/x/mod/sumdb").is_dir(),
     "redis-server": lambda: shutil.which("redis-server") is not None,
+    # The console is walked through in a real browser (tests/browser), and looked at in Chinese too.
+    "chromium": lambda: shutil.which("chromium") is not None,
+    "fonts-wqy-microhei": lambda: Path("/usr/share/fonts/truetype/wqy").is_dir(),
 }
 # Nothing may ask, and no service may be started.
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}

@@ -10,6 +10,7 @@ from gateway.incoming import ClientGone, TlsFacts
 from policies.access import ListenerName
 from policies.audit_record import Entry, Stamp
 from policies.call import Call, Embedded, Event, Final, ModelCard, ModelDescription, Text, Usage
+from policies.credentials.credential import SessionCredential
 from policies.errors import AuditUnavailable
 
 NS = 1_000_000_000
@@ -157,6 +158,7 @@ class FakeIncoming:
         self.local = "127.0.0.1"
         self.listener: ListenerName = listener
         self.tls: TlsFacts | None = TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256")
+        self.session: SessionCredential | None = None
         self.body = body
         self.body_read = False
         self.limit_bytes = 0

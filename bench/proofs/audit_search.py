@@ -3,7 +3,8 @@
 Made-up records of a year (requests of two stages, refusals, a few admin acts) go into an index through the same
 functions that real ones do, without their segments, which would take six times the room. Each condition is then asked
 for something common, something rare and something unknown, and combined; what the index counts is compared with what
-was made. The disk that it takes is told, and bounded before it begins.
+was made. The disk that it takes is told, and bounded before it begins. The same is asked for who may see some teams
+only, and the sums of the console's pages, which have a page's ten seconds (gateway/console/auditing/log_reading.py).
 """
 
 import random
@@ -12,19 +13,25 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from gateway.audit.index import index_file
 from gateway.audit.index.index_rows import Indexed, Names, insert
 from gateway.audit.index.index_search import Rows
+from gateway.audit.index.reviewed_spans import spans_of
+from gateway.console.auditing.log_reading import SECONDS
+from gateway.console.auditing.tallies import COUNTED, addresses_of, groups, new_addresses
 from policies.auditing.record_facts import Facts, packed
 from policies.auditing.search_filter import read_filter
 
 START_US = 1_767_225_600_000_000  # 2026-01-01
-YEAR_US = 365 * 86_400_000_000
+DAY_US = 86_400_000_000
+YEAR_US = 365 * DAY_US
 BATCH = 20_000
 MOST_S = 1.0
 LIMIT = 50
@@ -48,6 +55,8 @@ def prove(size: Size = FULL) -> dict[str, Any]:
     figures = measure(size)
     slow = {name: took for name, took in figures["seconds"].items() if took >= MOST_S}
     assert not slow, f"over {MOST_S} s: {slow}"
+    late = {name: took for name, took in figures["pages"].items() if took >= SECONDS}
+    assert not late, f"over the {SECONDS} s of a page: {late}"
     return figures
 
 
@@ -62,6 +71,8 @@ def measure(size: Size) -> dict[str, Any]:
         with closing(index_file.connect(audit / index_file.NAME)) as database:
             checked = _check_counts(Rows(database), size.records, made)
             seconds = {name: _time(Rows(database), asked) for name, asked in _questions(size.records).items()}
+            seconds |= {name: _time(Rows(database), *asked) for name, asked in _bound().items()}
+            pages = {name: _took(page, database) for name, page in PAGES.items()}
         taken = (audit / index_file.NAME).stat().st_size
     return {
         "records": size.records,
@@ -72,6 +83,7 @@ def measure(size: Size) -> dict[str, Any]:
         "counts_checked": checked,
         "slowest_s": max(seconds.values()),
         "seconds": seconds,
+        "pages": pages,
     }
 
 
@@ -186,6 +198,10 @@ def _questions(count: int) -> dict[str, dict[str, str]]:
         "text, an admin's": {"text": "ops3 ticket"},
         "text, beginning": {"text": "rare*"},
         "text, unknown": {"text": "xyzzy"},
+        "question, common": {"ask": "refused"},
+        "question, rare": {"ask": "policy"},
+        "question, of many events": {"ask": "changes"},
+        "question, unknown": {"ask": "old-keys"},
     }
     together = {
         "refused in a day": {"since": "2026-06-01", "until": "2026-06-02", "outcome": "deny"},
@@ -193,15 +209,55 @@ def _questions(count: int) -> dict[str, dict[str, str]]:
         "team and reason": {"team": "team-2", "reason": "queue_full"},
         "key and network": {"key": "key000000001", "address": "10.0.0.0/8"},
         "team, model and text": {"team": "team-1", "model": "model-1:7b", "text": "chat"},
+        "refusals of a day": {"ask": "refused", "since": "2026-06-01", "until": "2026-06-02"},
+        "changes and text": {"ask": "changes", "text": "ticket"},
         "policy in spring": {"event": "policy.changed", "since": "2026-03-01", "until": "2026-06-01"},
         "rare reason of a network": {"reason": "kill_switch", "address": "10.0.0.0/8", "text": "rare"},
     }
     return {**alone, **{f"together: {name}": asked for name, asked in together.items()}}
 
 
-def _time(rows: Rows, asked: dict[str, str]) -> float:
+def _bound() -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
+    """What is asked by who may see some teams only."""
+    lead, auditor = ("team-1",), tuple(f"team-{number}" for number in range(8))
+    asked = {
+        "nothing": {},
+        "question, common": {"ask": "refused"},
+        "question, rare": {"ask": "policy"},
+        "key, common": {"key": "key000000001"},
+        "key of another team": {"key": "key000000039"},
+        "text, common": {"text": "chat"},
+        "network, /8": {"address": "10.0.0.0/8"},
+        "refusals of a day": {"ask": "refused", "since": "2026-06-01", "until": "2026-06-02"},
+    }
+    one = {f"one team: {name}": (each, lead) for name, each in asked.items()}
+    return one | {f"eight teams: {name}": (each, auditor) for name, each in asked.items()}
+
+
+def _refusals(database: sqlite3.Connection) -> int:
+    hits = Rows(database).newest(read_filter({"ask": "refused"}, START_US + YEAR_US), COUNTED)
+    return len(groups(database, hits))
+
+
+PAGES: dict[str, Callable[[sqlite3.Connection], object]] = {
+    "sums of the newest refusals": _refusals,
+    "addresses of a common key, a month": lambda it: addresses_of(it, "key000000001", START_US + YEAR_US - 30 * DAY_US),
+    "addresses of a common key, a year": lambda it: addresses_of(it, "key000000001", START_US),
+    "new addresses, a day": lambda it: new_addresses(it, START_US + YEAR_US - DAY_US, START_US + YEAR_US),
+    "stretches of a week": lambda it: spans_of(it, read_filter({"since": "7d"}, START_US + YEAR_US)),
+}
+
+
+def _took(page: Callable[[sqlite3.Connection], object], database: sqlite3.Connection) -> float:
+    """Seconds of one of the console's sums."""
+    began_s = time.perf_counter()
+    page(database)
+    return round(time.perf_counter() - began_s, 4)
+
+
+def _time(rows: Rows, asked: dict[str, str], teams: tuple[str, ...] | None = None) -> float:
     """Seconds until the newest are known, the worse of two times."""
-    wanted = read_filter(asked, START_US + YEAR_US)
+    wanted = structs.replace(read_filter(asked, START_US + YEAR_US), teams=teams)
     took = []
     for _ in range(2):
         began_s = time.perf_counter()

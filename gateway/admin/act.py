@@ -15,6 +15,7 @@ from gateway.audit.vault import Vault
 from gateway.keys.key_changes import KeyChange, audit_change
 from gateway.keys.key_store import KeyStore
 from policies.audit_record import Actor, Change, Decision, Entry, Stamp, admin_record
+from policies.auditing.review import Span
 from policies.errors import PolicyUnavailable
 from policies.policy import Policy
 
@@ -35,7 +36,8 @@ class ActContext:
 
     `actor` is the person behind the act as the kernel knows them, `stamp` says when they asked. `peppers` reads the
     pepper file or raises UnfitPepper: only new keys need it, and without it a lockdown must still begin. `vault` is
-    what can be opened of the log, None where nothing of it is.
+    what can be opened of the log, None where nothing of it is. `changes_of` counts what a person of that name changed
+    in stretches of the log; it blocks.
     """
 
     keys: KeyStore
@@ -48,6 +50,7 @@ class ActContext:
     policy_hash: str = ""
     holds: HoldBook | None = None
     vault: Vault | None = None
+    changes_of: Callable[[str, tuple[Span, ...]], int] | None = None
 
     @property
     def now_s(self) -> float:
@@ -72,10 +75,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act: its plan, and the event that the log names when it is refused (empty for acts that only read)."""
+    """One act: its plan, and the event that the log names when it is refused (empty for acts that only read).
+
+    `check` is what takes long to find out: it runs in a thread before the plan and changes nothing; no other act waits.
+    """
 
     plan: Callable[[Json, ActContext], Outcome]
     refused_event: str = ""
+    check: Callable[[Json, ActContext], None] | None = None
 
 
 async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, context: ActContext) -> Json:
@@ -87,6 +94,12 @@ async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, co
     act = acts.get(name)
     if act is None:
         raise ActRefused("act_unknown", f"no act is called {name!r}; there are: {', '.join(sorted(acts))}")
+    try:
+        if act.check is not None:
+            await asyncio.to_thread(act.check, arguments, context)
+    except ActRefused as fault:
+        await _record_refusal(act.refused_event, name, arguments, context, fault.reason)
+        raise
     async with context.keys.changing:
         try:
             outcome = act.plan(arguments, context)

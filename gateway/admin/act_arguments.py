@@ -176,6 +176,15 @@ class QueryAct(Arguments, frozen=True, kw_only=True):
     filter_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
+class ReviewAct(Arguments, frozen=True, kw_only=True):
+    """The sign-off of a review: what was asked, how many fit, the stretches looked at; `reason` is the remark."""
+
+    filter: Annotated[str, Meta(max_length=512)] = ""
+    filter_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    hits: Annotated[int, Meta(ge=0)]
+    ranges: Annotated[str, Meta(max_length=4096)]
+
+
 class ListTeams(Arguments, frozen=True, kw_only=True):
     """Nothing of its own."""
 

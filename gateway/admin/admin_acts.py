@@ -11,6 +11,7 @@ from gateway.admin.key_acts import create_key, list_keys, review_keys, revoke_ke
 from gateway.admin.model_acts import record_import, record_removal
 from gateway.admin.policy_acts import show_policy
 from gateway.admin.public_key_acts import register_key
+from gateway.admin.review_acts import check_review, record_review
 from gateway.admin.revocation_acts import lock_down, revoke
 from gateway.admin.search_acts import record_export, record_query_removed, record_query_saved, record_search
 
@@ -60,6 +61,7 @@ ACTS = {
     "audit.export": Act(record_export),
     "audit.query_save": Act(record_query_saved),
     "audit.query_remove": Act(record_query_removed),
+    "audit.review": Act(record_review, "audit.review_refused", check_review),
 }
 
 

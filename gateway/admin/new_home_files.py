@@ -13,6 +13,9 @@ CONFIG_YAML = """\
 # admin:                  # metrics and administration; leave it on loopback
 #   address: 127.0.0.1
 #   port: 8444
+# console:                # pages in a browser for those who review the log and run the teams: docs/console.md
+#   enabled: true
+#   port: 8445
 
 # tls:                    # made by corral init; clients trust tls/ca.pem
 #   certificate: tls/server.pem

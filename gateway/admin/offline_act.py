@@ -3,6 +3,7 @@
 import os
 import secrets
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from typing import Any
 
 from gateway.admin.act import ActContext
@@ -11,6 +12,7 @@ from gateway.admin.admin_peer import user_name
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
 from gateway.audit.hold_book import HoldBook
+from gateway.audit.index.reviewed_spans import changes_of
 from gateway.audit.persons import Persons
 from gateway.audit.sealed_record import RecordSealer
 from gateway.audit.signed_log import sign_log
@@ -53,6 +55,7 @@ async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
             record=log.record,
             holds=HoldBook(home.audit),
             vault=vault,
+            changes_of=partial(changes_of, home),
         )
         return await perform(act, arguments, context)
 

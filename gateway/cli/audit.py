@@ -13,6 +13,7 @@ from gateway.cli import (
     audit_prove,
     audit_queries,
     audit_reconcile,
+    audit_review,
     audit_search,
     audit_tail,
     audit_verify,
@@ -36,4 +37,5 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     audit_hold.add_command(acts, common)
     audit_hash.add_command(acts, common)
     audit_content.add_command(acts, common)
+    audit_review.add_command(acts, common)
     audit_erase.add_command(acts, common)

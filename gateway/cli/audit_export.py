@@ -7,18 +7,17 @@ an export is lasting before its first line is handed out.
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from gateway.cli.audit_filters import asked_of, filter_of, filter_options
 from gateway.cli.audit_index import opened_index
-from gateway.cli.audit_questions import kept_conditions, told_to_log, why_of, why_options
+from gateway.cli.audit_questions import kept_conditions, why_of, why_options
 from gateway.cli.audit_search import read_cursor
 from gateway.cli.output import BAD_INPUT, CommandFault, ReaderGone, abandon_output, emit
-from policies.auditing.exported import FORMATS, Exported
-
-Cursor = dict[str, int]
+from policies.auditing.conditions import told_to_log
+from policies.auditing.exported import FORMATS
 
 
 def add_command(acts: Any, common: argparse.ArgumentParser) -> None:
@@ -44,6 +43,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     """Count, record, hand out."""
     from gateway.audit.anchor_words import home_words
     from gateway.audit.index.bundle import require_new
+    from gateway.audit.index.export_lines import ExportLines
     from gateway.cli.admin_client import call_act
     from gateway.homes.home import open_home
 
@@ -53,7 +53,7 @@ def run_export(arguments: argparse.Namespace) -> int:
             require_new(arguments.bundle)
         asked = kept_conditions(home.path, arguments.saved) | asked_of(arguments)
         people = records.pseudonyms(asked.get("actor", ""))
-        export = _Export(index, filter_of(asked, people), cursor)
+        export = ExportLines(index, filter_of(asked, people), cursor)
         notes = index.refresh().notes
         with index.opened() as database:
             count = export.count(database)
@@ -73,34 +73,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _Export:
-    """The lines of all chains that fit, and how far each chain is done."""
-
-    def __init__(self, index: Any, asked: Any, cursor: Cursor) -> None:
-        self._index = index
-        self._asked = asked
-        self.ends = dict(cursor)
-        self._spans: list[tuple[int, str, tuple[int, int]]] = []
-
-    def count(self, database: Any) -> int:
-        """How many there are; what is added from now on is left to the next export."""
-        from gateway.audit.index.index_search import Rows
-
-        rows = Rows(database)
-        for number, name in rows.chains().items():
-            self._spans.append((number, name, (self.ends.get(name, -1), rows.last_seq(number))))
-        return sum(rows.count(self._asked, number, *span) for number, _, span in self._spans)
-
-    def lines(self, database: Any) -> Iterator[Any]:
-        """One chain after the other."""
-        for number, name, span in self._spans:
-            for line in self._index.walk(database, self._asked, number, span):
-                yield line
-                self.ends[name] = line.seq
-            self.ends[name] = max(span)
-
-
-def read_cursors(text: str) -> Cursor:
+def read_cursors(text: str) -> dict[str, int]:
     """How far each chain was exported. Raises CommandFault."""
     places = (read_cursor(part) for part in text.split(",") if part)
     return dict(place for place in places if place is not None)
@@ -130,35 +103,9 @@ def _write(arguments: argparse.Namespace, records: Any, lines: Iterator[Any]) ->
 
 
 def _pour(arguments: argparse.Namespace, records: Any, lines: Iterator[Any], out: IO[bytes]) -> int:
-    from policies.auditing.export_csv import header
+    from gateway.audit.index.export_lines import pour
 
-    render = _renderer(arguments.format)
-    if arguments.format == "csv":
-        out.write(header().encode())
-    written = 0
-    for line in lines:
-        record = records.opened(line.record) if arguments.open else line.record
-        exported = Exported(chain=line.chain, seq=line.seq, line=line.line.decode(), record=record)
-        out.write(render(exported).encode("utf-8", "surrogatepass"))
-        written += 1
-    out.flush()
-    return written
-
-
-def _renderer(name: str) -> Callable[[Exported], str]:
-    """What writes one record in a format, its line end too."""
-    import json
-
-    from policies.auditing import export_cef, export_csv, export_ocsf, export_syslog
-
-    renderers: dict[str, Callable[[Exported], str]] = {
-        "jsonl": lambda exported: f"{exported.line}\n",
-        "csv": export_csv.row,
-        "ocsf": lambda exported: json.dumps(export_ocsf.event(exported), ensure_ascii=True) + "\n",
-        "cef": export_cef.line,
-        "syslog": export_syslog.message,
-    }
-    return renderers[name]
+    return pour(lines, arguments.format, out, records if arguments.open else None)
 
 
 def _bundle(arguments: argparse.Namespace, home: Any, lines: Iterator[Any]) -> int:

@@ -4,9 +4,9 @@ import argparse
 import time
 
 from gateway.cli.output import BAD_INPUT, CommandFault
-from policies.audit_record import MAX_REMARK, clean
-from policies.auditing.search_filter import EXACT, NAMES, OUTCOMES, STAGES, Filter, read_filter
-from policies.credentials.api_key import find_api_keys
+from policies.auditing.conditions import BadCondition, as_written
+from policies.auditing.questions import QUESTIONS
+from policies.auditing.search_filter import NAMES, OUTCOMES, STAGES, Filter, read_filter
 
 _MEANT = {
     "since": "from this time on: 24h, yesterday, 2026-11-22, 2026-11-22T18:00:00Z",
@@ -23,6 +23,7 @@ _MEANT = {
     "stage": ", ".join(STAGES),
     "request": "a request's id: all its stages",
     "text": "words anywhere in what the record says of its matter, all of them; 'word*' for a beginning",
+    "ask": f"one of the questions {', '.join(QUESTIONS)}",
 }
 
 
@@ -37,13 +38,10 @@ def filter_options() -> argparse.ArgumentParser:
 
 def asked_of(arguments: argparse.Namespace) -> dict[str, str]:
     """The conditions given, as the log would write them. Raises CommandFault."""
-    given = {name: str(getattr(arguments, name)) for name in NAMES if getattr(arguments, name)}
-    for name, value in given.items():
-        if any(find_api_keys(value)):
-            raise CommandFault(
-                f"--{name} holds a whole key: give its id only, the part after corral_", status=BAD_INPUT
-            )
-    return {name: _as_written(name, value) for name, value in given.items()}
+    try:
+        return as_written({name: str(getattr(arguments, name)) for name in NAMES})
+    except BadCondition as fault:
+        raise CommandFault(f"--{fault}", status=BAD_INPUT) from None
 
 
 def filter_of(asked: dict[str, str], pseudonyms: tuple[str, ...] = ()) -> Filter:
@@ -52,10 +50,3 @@ def filter_of(asked: dict[str, str], pseudonyms: tuple[str, ...] = ()) -> Filter
         return read_filter(asked, time.time_ns() // 1000, lambda _name: pseudonyms)
     except ValueError as fault:
         raise CommandFault(str(fault), status=BAD_INPUT) from None
-
-
-def _as_written(name: str, value: str) -> str:
-    """A text as records hold it: escaped and cut to length."""
-    if name in ("reason", "text"):
-        return clean(value, MAX_REMARK)
-    return clean(value) if name in (*EXACT, "actor") else value

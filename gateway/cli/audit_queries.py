@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway.cli.act_reason import reason_of, reason_options
 from gateway.cli.audit_index import opened_index
-from gateway.cli.audit_questions import told_to_log
 from gateway.cli.output import emit, table
+from policies.auditing.conditions import told_to_log
 
 
 def add_command(acts: Any, common: argparse.ArgumentParser) -> None:

@@ -1,15 +1,10 @@
-"""What a search or an export asked, as the log is told of it, and as it is kept under a name."""
+"""Why a search or an export is asked, and how its conditions are kept under a name."""
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from policies.audit_record import clean
-from policies.auditing.search_filter import NAMES, read_network
-
-MAX_TOLD = 512
-PERSONAL = ("actor", "address", "text")
+from policies.auditing.conditions import told_to_log
 
 
 def why_options() -> argparse.ArgumentParser:
@@ -23,17 +18,6 @@ def why_options() -> argparse.ArgumentParser:
 def why_of(arguments: argparse.Namespace) -> dict[str, str]:
     """What was given, as arguments of the act."""
     return {"reason": arguments.why, "ticket": arguments.ticket}
-
-
-def told_to_log(asked: dict[str, str], pseudonyms: tuple[str, ...]) -> dict[str, Any]:
-    """The conditions as one text, which the log enciphers, and the hash of what of them names nobody."""
-    told = " ".join(f"{name}={asked[name]}" for name in NAMES if name in asked)
-    plain = [f"{name}={asked[name]}" for name in NAMES if name in asked and name not in PERSONAL]
-    hidden = [f"actor={each}" for each in pseudonyms] + [name for name in PERSONAL if name in asked]
-    if "address" in asked and not read_network(asked["address"]).single:
-        hidden.append(f"network={asked['address']}")
-    digest = hashlib.sha256("\n".join([*plain, *hidden]).encode()).hexdigest()
-    return {"filter": clean(told, MAX_TOLD), "filter_hash": digest}
 
 
 def kept_conditions(home: Path, name: str) -> dict[str, str]:

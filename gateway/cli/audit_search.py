@@ -9,8 +9,9 @@ from typing import Any
 from gateway.cli.audit_filters import asked_of, filter_of, filter_options
 from gateway.cli.audit_index import opened_index
 from gateway.cli.audit_lines import matter_lines, one_line, request_lines
-from gateway.cli.audit_questions import keep_query, kept_conditions, told_to_log, why_of, why_options
+from gateway.cli.audit_questions import keep_query, kept_conditions, why_of, why_options
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
+from policies.auditing.conditions import Place, read_place, told_to_log
 
 MOST = 10_000
 DEFAULT = 50
@@ -71,14 +72,12 @@ def _lines(record: dict[str, Any]) -> list[str]:
     return [one_line(record), *matter_lines(record)]
 
 
-def read_cursor(text: str) -> tuple[str, int] | None:
+def read_cursor(text: str) -> Place | None:
     """A record's chain and seq. Raises CommandFault."""
-    chain, _, seq = text.rpartition(":")
-    if not text:
-        return None
-    if not chain or not seq.isascii() or not seq.isdecimal() or len(seq) > 18:
-        raise CommandFault(f"{text!r} is no record's place: write CHAIN:SEQ", status=BAD_INPUT)
-    return chain, int(seq)
+    try:
+        return read_place(text) if text else None
+    except ValueError as fault:
+        raise CommandFault(str(fault), status=BAD_INPUT) from None
 
 
 def request_data(view: Any) -> dict[str, Any]:

@@ -88,11 +88,13 @@ def _walls_now() -> "WallTrial | str":
 def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
     from gateway.doctor.audit_disk_check import audit_disk_complaints
     from gateway.doctor.back_door_check import back_door_complaints
+    from gateway.doctor.console_check import console_complaints
     from gateway.doctor.content_check import content_complaints
     from gateway.doctor.gateway_check import gateway_complaints
     from gateway.doctor.home_checks import home_complaints, key_complaints, read_files
     from gateway.doctor.plan_check import plan_complaints
     from gateway.doctor.promise_check import promise_complaints
+    from gateway.doctor.sign_in_check import sign_in_complaints
     from gateway.doctor.walls_check import wall_complaints
     from policies.admitting.queue_view import QueueView
 
@@ -108,10 +110,12 @@ def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
     if config is not None and policy is not None:
         has_key = any(key["state"] == "active" for key in keys)
         yield from home_complaints(home, config, policy, has_key=has_key, now_s=time.time())
+        yield from console_complaints(config, policy)
     if policy is not None:
         yield from content_complaints(policy)
     if config is not None:
         yield from plan_complaints(home, config.engine)
+        yield from sign_in_complaints(home.path, config)
     if config is not None and config.engine.models != ():
         yield from wall_complaints(walls, config.engine.sandbox)
     yield from audit_disk_complaints(home.audit)

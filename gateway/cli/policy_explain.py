@@ -35,7 +35,7 @@ def add_command(actions: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="where it comes from (default: 127.0.0.1)")
     parser.add_argument("--route", default="POST /api/chat", help="method and path (default: 'POST /api/chat')")
     parser.add_argument("--model", default="", help="the model it names")
-    parser.add_argument("--listener", choices=("public", "admin"), default="public")
+    parser.add_argument("--listener", choices=("public", "admin", "console"), default="public")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="default: policy.yaml in the home")
     parser.set_defaults(run=explain)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
 
 if TYPE_CHECKING:
+    import socket
+
     from gateway.configuration.settings import Config
     from gateway.homes.home import Home
     from gateway.supervision.site import Site
@@ -91,18 +93,30 @@ def _announce(site: "Site", listeners: "Listeners", arguments: argparse.Namespac
     """Once the gateway accepts: where, and how to stop it."""
     url = public_url(site.config, listeners.public.getsockname()[1])
     ca_file = str(site.home.ca_certificate)
-    text = f"Corral serves on {url}\n  CA file  {ca_file}\n  Ctrl-C stops it; running answers are finished first."
-    emit(arguments, {"url": url, "ca_file": ca_file}, text)
+    console = {} if listeners.console is None else {"console": console_url(site.config, listeners.console)}
+    pages = "".join(f"\n  Console  {each}" for each in console.values())
+    lines = f"  CA file  {ca_file}\n  Ctrl-C stops it; running answers are finished first."
+    text = f"Corral serves on {url}{pages}\n{lines}"
+    emit(arguments, {"url": url, "ca_file": ca_file, **console}, text)
     sys.stdout.flush()
 
 
 def public_url(config: "Config", port: int) -> str:
     """The public listener's URL as a client on this machine writes it."""
-    address = ipaddress.ip_address(config.public.address)
+    return f"{'http' if config.public.unsafe_no_tls else 'https'}://{_host(config.public.address)}:{port}"
+
+
+def console_url(config: "Config", listening: "socket.socket") -> str:
+    """The console's address as a browser on this machine writes it."""
+    return f"https://{_host(config.console.address)}:{listening.getsockname()[1]}/"
+
+
+def _host(text: str) -> str:
+    """An address that this machine reaches the listener by."""
+    address = ipaddress.ip_address(text)
     if address.is_unspecified:
         address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-    host = f"[{address}]" if address.version == 6 else str(address)
-    return f"{'http' if config.public.unsafe_no_tls else 'https'}://{host}:{port}"
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 def _refuse(faults: list[str]) -> int:

@@ -111,6 +111,16 @@ def _store(store: dict[str, Any] | None) -> list[str]:
     return [f"store:   answers, {store['present']} of {store['gateways']} gateways present"]
 
 
+def _console(console: dict[str, Any] | None) -> list[str]:
+    """The console's sessions, and whether somebody used a key to come in; no line without a console."""
+    if console is None:
+        return []
+    if console["reason"]:
+        return [f"console: its sessions CANNOT BE READ ({console['reason']}): nobody is let in"]
+    by_key = f"; SIGNED IN BY API KEY {console['by_key']} x within 24 h" if console["by_key"] else ""
+    return [f"console: {console['sessions']} sessions open{by_key}"]
+
+
 def _processes(processes: list[dict[str, Any]], suspects: dict[str, int]) -> list[str]:
     """Engine processes that died or do not serve, and requests that may be the reason; no line while all is well."""
     lines = []
@@ -153,6 +163,7 @@ def _text(found: dict[str, Any]) -> str:
         *_anchors(found.get("anchors")),
         *_audit_disk(found.get("audit_disk")),
         *_store(found.get("store")),
+        *_console(found.get("console")),
         f"policy:  {_policy(found['policy'])}",
         f"models:  {', '.join(found['models']) or 'none'}",
     ]

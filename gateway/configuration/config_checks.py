@@ -36,10 +36,11 @@ MIN_STORE_TIMEOUT_MS, MAX_STORE_TIMEOUT_MS = 5, 1000
 
 def config_misfits(config: Config) -> Iterator[Misfit]:
     """Everything that is wrong with a config whose single values have the right types."""
-    for name in ("public", "admin"):
+    for name in ("public", "admin", "console"):
         yield from _listener(getattr(config, name), (name,))
     if _same_place(config.public, config.admin):
         yield Misfit(("admin", "port"), "is the public listener's port too: the two cannot share it")
+    yield from _console(config)
     yield from tls_misfits(config)
     yield from _upstreams(config.upstreams)
     yield from _within(config.gateway, "processes", 1, MAX_PROCESSES, ("gateway",))
@@ -116,6 +117,17 @@ def _each(read: Callable[[Iterable[str]], object], texts: tuple[str, ...], path:
             read((text,))
         except ValueError as fault:
             yield Misfit((*path, index), str(fault))
+
+
+def _console(config: Config) -> Iterator[Misfit]:
+    """A port of its own, TLS (its cookie is sent over nothing else), and no other site's pages."""
+    for name in ("public", "admin"):
+        if config.console.enabled and _same_place(getattr(config, name), config.console):
+            yield Misfit(("console", "port"), f"is the {name} listener's port too: the two cannot share it")
+    if config.console.unsafe_no_tls:
+        yield Misfit(("console", "unsafe_no_tls"), "cannot be true: browsers send its cookie over TLS only")
+    if config.console.cors_origins:
+        yield Misfit(("console", "cors_origins"), "must be empty: no other site's page may call the console")
 
 
 def _same_place(one: ListenSettings, other: ListenSettings) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from engine.settings import EngineSettings
+from gateway.configuration.oidc_settings import OidcSettings
 from policies.policy_file.ssh_signature import Signer, read_signer
 
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
@@ -60,6 +61,24 @@ class AdminSettings(ListenSettings):
     """
 
     port: int = 8444
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings(ListenSettings):
+    """The listener for the console's pages. Its keys are those of `public`; the port differs, and TLS it always needs.
+
+    `enabled` opens it. `port` 0 takes any that is free. `max_body_bytes` bounds any form, `max_bodies_bytes` the memory
+    of all forms together. `oidc` lets people sign in through an identity provider; null leaves client
+    certificates, and API keys with the scope admin for emergencies. `unsafe_no_tls` must stay false: browsers send the
+    cookie over TLS only. `cors_origins` must stay empty: no other site's page may call the console.
+    """
+
+    enabled: bool = False
+    port: int = 8445
+    max_connections: int = 512
+    max_body_bytes: int = 1024 * 1024
+    max_bodies_bytes: int = 32 * 1024 * 1024
+    oidc: OidcSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,3 +312,4 @@ class Config:
     store: StoreSettings | None = None
     back_door: BackDoorSettings = field(default_factory=BackDoorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)

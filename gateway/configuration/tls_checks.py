@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from gateway.configuration.settings import Config
 from gateway.configuration.yaml_tree import Misfit
 from policies.certificates.certificate_mapping import check_certificate_name
+from policies.console.roles import unknown_teams
 from policies.policy import Policy
 
 
 def tls_misfits(config: Config) -> Iterator[Misfit]:
     """Client certificates need TLS to come in, and authorities of our own to be judged by."""
-    asked = [name for name in ("public", "admin") if getattr(config, name).client_certificates != "off"]
+    asked = [name for name in ("public", "admin", "console") if getattr(config, name).client_certificates != "off"]
     for name in asked:
         if getattr(config, name).unsafe_no_tls:
             yield Misfit((name, "client_certificates"), "cannot be shown without TLS: leave unsafe_no_tls out")
@@ -21,7 +22,11 @@ def tls_misfits(config: Config) -> Iterator[Misfit]:
 
 
 def certificate_misfits(policy: Policy) -> Iterator[Misfit]:
-    """Each name in `certificates` must be one that a certificate can carry, and stand for a team of the policy."""
+    """Each name in `certificates` must be one that a certificate can carry, and stand for a team of the policy, as must
+    the teams under `roles`.
+    """
+    for number, team in unknown_teams(policy.roles, policy.teams):
+        yield Misfit(("roles", number, "teams"), f"names team {team!r}, which is not under teams")
     for name, identity in policy.certificates.items():
         try:
             check_certificate_name(name)

@@ -27,8 +27,12 @@ class Door:
         `local` is the address that the connection came in on, "" when it has none.
         """
         names = tuple(headers)
-        require_host(self._own.joined(_read_certificate_hosts(self._certificate_hosts())), names, local)
+        self.require_host(names, local)
         return require_origin(self._origins, names)
+
+    def require_host(self, headers: Iterable[Header], local: str) -> None:
+        """The part of `require` on names alone. Raises HostNotAllowed."""
+        require_host(self._own.joined(_read_certificate_hosts(self._certificate_hosts())), headers, local)
 
 
 def certificate_hosts(chain: Path) -> tuple[str, ...]:

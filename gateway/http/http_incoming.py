@@ -12,6 +12,7 @@ from gateway.http.body_budget import BodyBudget, BodyClaim
 from gateway.http.http_reply import Link
 from gateway.incoming import ClientGone, Header, TlsFacts
 from policies.access import ListenerName
+from policies.credentials.credential import SessionCredential
 from policies.errors import BodyTooLarge, BodyTooSlow, EdgeRejected
 
 
@@ -66,6 +67,7 @@ class HttpIncoming:
         self.local = origin.local
         self.listener = origin.listener
         self.tls = origin.tls
+        self.session: SessionCredential | None = None  # no byte of a client's makes one
         self._link = link
         self._payload = payload
         self._claim = claim or BodyBudget(sys.maxsize).claim()

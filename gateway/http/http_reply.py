@@ -1,6 +1,6 @@
 """The answer on its way out, as bytes of HTTP/1.1 on a transport. Knows no HTTP library.
 
-What every reply carries is put in here, so that no route can forget it: `Cache-Control: no-store`,
+What every reply carries is put in here, so that no route can forget it: `Cache-Control: no-store` (but for IMMUTABLE),
 `X-Content-Type-Options: nosniff`, `Strict-Transport-Security` under TLS, `Date`; never `Server`.
 """
 
@@ -21,6 +21,8 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # Decided here alone. A caller's `Connection` can only ask for close.
 _OURS = frozenset({"cache-control", "connection", "date", "server", "strict-transport-security", "transfer-encoding",
                    "x-content-type-options", "x-padding"})  # fmt: skip
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""The one Cache-Control that a caller may ask for: of a body whose address changes with its content (RFC 8246)."""
 # Two years, the floor of the browsers' preload lists. No includeSubDomains: neighbours are not ours.
 _HSTS = "max-age=63072000"
 
@@ -94,7 +96,8 @@ class HttpReply:
         self._left_bytes = length
         self._chunked = length is None and not self._bodyless and self._http_version >= (1, 1)
         self.keep_alive = self.shows_its_end and not wants_close and self._may_persist()
-        lines = [_status_line(status), *lines, *self._own_lines()]
+        kept = any(name.lower() == "cache-control" and value == IMMUTABLE for name, value in given)
+        lines = [_status_line(status), *lines, *self._own_lines(IMMUTABLE if kept else "no-store")]
         sizes = next((value for name, value in given if name.lower() == "x-padding"), "")
         head = "\r\n".join([*lines, *_padding(lines, sizes), "\r\n"]).encode("latin-1")
         self.started = True
@@ -103,8 +106,9 @@ class HttpReply:
         else:
             self._send(head)
 
-    def _own_lines(self) -> list[str]:
-        lines = [f"Date: {_http_date(int(time.time()))}", "Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
+    def _own_lines(self, keeping: str) -> list[str]:
+        date = f"Date: {_http_date(int(time.time()))}"
+        lines = [date, f"Cache-Control: {keeping}", "X-Content-Type-Options: nosniff"]
         if self._tls:
             lines.append(f"Strict-Transport-Security: {_HSTS}")
         if self._chunked:

@@ -39,7 +39,7 @@ class KeyWatch:
         self._keys.touch(principal.key_id, self._now_s(), str(client))
         successor = self._keys.get(principal.successor_id)
         if successor is not None and successor.last_used_s is not None:
-            self._flag(principal.key_id, successor.id)
+            self._flag(principal, successor.id)
 
     def look_at_ends(self) -> None:
         """Note the keys that end soon, each once a threshold. Made to be called often: it looks once a minute."""
@@ -63,14 +63,15 @@ class KeyWatch:
     def _all(self) -> tuple[KeyRecord | PublicKeyRecord, ...]:
         return (*self._keys.records(), *self._keys.public_keys.records())
 
-    def _flag(self, key_id: str, successor_id: str) -> None:
+    def _flag(self, principal: Principal, successor_id: str) -> None:
         """The key should be out of use: its successor is in use already."""
+        key_id = principal.key_id
         mono_s = self._mono_s()
         if mono_s < self._flagged_s.get(key_id, -FLAG_AGAIN_S) + FLAG_AGAIN_S:
             return
         self._flagged_s = {known: at_s for known, at_s in self._flagged_s.items() if mono_s < at_s + FLAG_AGAIN_S}
         self._flagged_s[key_id] = mono_s
-        self._note("key.predecessor_used", {"key_id": key_id, "successor": successor_id})
+        self._note("key.predecessor_used", {"key_id": key_id, "team": principal.team, "successor": successor_id})
 
     def _now_s(self) -> float:
         return self._clock.unix_ns() / 1e9

@@ -43,6 +43,7 @@ from policies.errors import PolicyUnavailable
 from policies.limiting.limit_decision import NS
 from policies.limiting.limits import Claim, Claims, RateClaim, Reservation, Taken, Used
 from policies.limiting.own_share import OwnShare
+from policies.standing import LimitUse
 
 OnFailure = Literal["local", "closed", "unsafe_open"]
 Details = dict[str, str | int | float | bool]
@@ -155,6 +156,17 @@ class FallbackStore:
                 self._wake.set()
                 raise
         return self._held.hold(self._reserve_here(asked))
+
+    async def use(self, claims: Claims) -> tuple[LimitUse, ...]:
+        """How much of each is in use now, over all gateways. Raises PolicyUnavailable while the store is away."""
+        if not _every(claims):
+            return ()
+        if self._reason:
+            raise PolicyUnavailable("limits_away")
+        try:
+            return await self._redis.use(claims)
+        except RedisAway as fault:  # whoever looks must not have requests counted elsewhere: no `_failed`
+            raise PolicyUnavailable("limits_away") from fault
 
     async def settle(self, reservation: Reservation, used: Used) -> None:
         """End what was held, once. While Redis is away it is owed."""

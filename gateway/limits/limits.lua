@@ -335,5 +335,37 @@ local function leave()
   return { nonce, 'left', now_us }
 end
 
-local acts = { charge = charge, settle = settle, bring = bring_all, beat = beat, leave = leave }
+local use = {}
+
+function use.r(key, interval, burst, floor_us) return (ahead_of(key, interval * burst, floor_us)), 0 end
+
+function use.t(key, limit, _, floor_us)
+  local live, sum = live_slots(key)
+  local floor_s = math.min(math.floor(floor_us / US), second)
+  if floor_s > second - WINDOW_S then
+    live[floor_s] = (live[floor_s] or 0) + limit
+    sum = sum + limit
+  end
+  return sum, latest(live)
+end
+
+function use.c(key) return redis.call('ZCOUNT', key, '(' .. string.format('%.0f', now_us), '+inf'), 0 end
+
+function use.d(key) return tonumber(redis.call('GET', key .. ':' .. period_of('d')) or '0'), 0 end
+function use.m(key) return tonumber(redis.call('GET', key .. ':' .. period_of('m')) or '0'), 0 end
+
+-- use: epoch, then for each claim: kind, report, two numbers. What is in use now, for people who look; writes nothing.
+local function use_all()
+  local fleet = redis.call('HMGET', KEYS[1], 'epoch', 'floor_us')
+  if fleet[1] ~= ARGV[3] then return { nonce, 'lost', now_us } end
+  local reply = { nonce, 'used', now_us }
+  for i = FIRST_CLAIM, #KEYS do
+    local at = 4 + (i - FIRST_CLAIM) * FIELDS
+    local one, last = use[ARGV[at]](KEYS[i], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(fleet[2]))
+    reply[#reply + 1], reply[#reply + 2] = one, last
+  end
+  return reply
+end
+
+local acts = { charge = charge, settle = settle, bring = bring_all, beat = beat, leave = leave, use = use_all }
 return acts[act]()

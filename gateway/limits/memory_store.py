@@ -22,7 +22,9 @@ from policies.limiting.limit_decision import (
     period_key,
     settle_budget,
 )
+from policies.limiting.limit_use import budget_use, places_use
 from policies.limiting.limits import BudgetClaim, Claim, Claims, ConcurrencyClaim, RateClaim, Reservation, Taken, Used
+from policies.standing import LimitUse
 
 
 class MemoryStore:
@@ -57,6 +59,15 @@ class MemoryStore:
     async def settle(self, reservation: Reservation, used: Used) -> None:
         """End what was held and correct what was charged, once."""
         self._settle(reservation, used)
+
+    async def use(self, claims: Claims) -> tuple[LimitUse, ...]:
+        """How much of each is in use now, in the order rates, concurrency, budgets; nothing is charged."""
+        unix_s = self._clock.unix_ns() // NS
+        return (
+            *map(self._rates.use, claims.rates),
+            *(places_use(claim, self._running.get(claim.name, 0)) for claim in claims.concurrency),
+            *(budget_use(claim, self._charged(claim, unix_s), unix_s) for claim in claims.budgets),
+        )
 
     async def close(self) -> None:
         """Write what is owed to the budgets' file and close it."""

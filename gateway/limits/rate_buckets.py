@@ -19,8 +19,9 @@ from policies.limiting.limit_decision import (
     settle_tokens,
     used_of,
 )
+from policies.limiting.limit_use import requests_use, tokens_use
 from policies.limiting.limits import RateClaim, Used
-from policies.standing import Standing
+from policies.standing import LimitUse, Standing
 
 MAX_BUCKETS = 200_000
 """About 100 MB at the worst, when every one holds a full minute of slots of tokens; 20 MB of requests alone."""
@@ -75,6 +76,13 @@ class RateBuckets:
                     reserved_second=reserved_second,
                     second=self.second(),
                 )
+
+    def use(self, claim: RateClaim) -> LimitUse:
+        """How much of the rate is in use now; nothing is charged."""
+        now_ns = self._clock.mono_ns()
+        if claim.unit == "requests":
+            return requests_use(claim, self._tats_ns.get(claim.name, now_ns) - now_ns)
+        return tokens_use(claim, self._slots.get(claim.name, {}), now_ns)
 
     def _decide(self, claim: RateClaim, now_ns: int) -> RequestVerdict | TokenVerdict:
         if claim.unit == "requests":

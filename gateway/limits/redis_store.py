@@ -19,10 +19,11 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.limits.redis_link import Part, RedisAway, RedisLink, Script
-from gateway.limits.redis_verdict import US, Verdict, read_verdict, row_of
+from gateway.limits.redis_verdict import US, Verdict, read_use, read_verdict, row_of
 from gateway.limits.store_keys import FLEET_KEYS, Brought, budget_key, claim_key, held_key, known_charge
 from policies.limiting.limit_decision import charged_claims, conclude, used_of
 from policies.limiting.limits import BudgetClaim, Claim, Claims, RateClaim, Reservation, Taken, Used
+from policies.standing import LimitUse
 
 MAX_KNOWN = 10_000
 """Budgets that a gateway remembers, the last used ones."""
@@ -98,6 +99,13 @@ class RedisStore:
                 budget, reservation.unix_s, self._known_charge(budget, reservation.unix_s) - budget.cost + used_tokens
             )
         await self._run(keys, ("settle", reservation.id, *rows))
+
+    async def use(self, claims: Claims) -> tuple[LimitUse, ...]:
+        """How much of each is in use now; nothing is written. Raises RedisAway."""
+        every: tuple[Claim, ...] = (*claims.rates, *claims.concurrency, *claims.budgets)
+        keys = [*FLEET_KEYS, FLEET_KEYS[0], *map(claim_key, every)]
+        rows = [part for claim in every for part in row_of(claim)]
+        return read_use(every, await self._run(keys, ("use", self.epoch, *rows)))
 
     # ---- the fleet
 

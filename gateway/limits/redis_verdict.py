@@ -5,10 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.limits.redis_link import Part
+from gateway.limits.redis_link import Part, RedisAway
 from policies.limiting.limit_decision import NEVER, NS, WINDOW_S, period_end_s
+from policies.limiting.limit_use import budget_use, charged_tokens_use, places_use, requests_use
 from policies.limiting.limits import BudgetClaim, Claim, ConcurrencyClaim, RateClaim
-from policies.standing import Standing
+from policies.standing import LimitUse, Standing
 
 US = 1_000_000
 NEVER_FITS = -1
@@ -46,6 +47,26 @@ def read_verdict(claims: Sequence[Claim], reply: list[Any]) -> Verdict:
     standings = tuple(_standing(claim, each, now_us) for claim, each in rates)
     charged = tuple((claim, each[1]) for claim, each in paired if isinstance(claim, BudgetClaim))
     return Verdict(now_us, waits, standings, charged)
+
+
+def read_use(claims: Sequence[Claim], reply: list[Any]) -> tuple[LimitUse, ...]:
+    """The script's two figures a claim as the use that memory would tell. Raises RedisAway when the store lost all."""
+    if reply[0] != b"used":
+        raise RedisAway("data_lost")
+    now_us, flat = int(reply[1]), [int(each) for each in reply[2:]]
+    pairs = [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
+    return tuple(_use(claim, pair, now_us) for claim, pair in zip(claims, pairs, strict=True))
+
+
+def _use(claim: Claim, figures: tuple[int, int], now_us: int) -> LimitUse:
+    one, last = figures
+    if isinstance(claim, ConcurrencyClaim):
+        return places_use(claim, one)
+    if isinstance(claim, BudgetClaim):
+        return budget_use(claim, one, now_us // US)
+    if claim.unit == "requests":
+        return requests_use(claim, one)
+    return charged_tokens_use(claim, one, last if last >= 0 else None, now_us * 1000)
 
 
 def _wait_s(claim: Claim, wait_ns: int, now_us: int) -> float:

@@ -72,6 +72,7 @@ class PolicyWatch:
 
     def __init__(self, file: PolicyFile, in_force: PolicyInForce, parts: WatchParts) -> None:
         self._file = file
+        self.path = file.path
         self._parts = parts
         self.in_force = in_force
         self.since_us = parts.stamp().unix_us

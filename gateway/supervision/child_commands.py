@@ -43,8 +43,18 @@ def engine_command(process: ProcessPlan, listen_fd: int) -> Command:
     )
 
 
-def gateway_command(*, home: Path, config: Path, policy: Path, public_fd: int, admin_fd: int, ready_fd: int) -> Command:
-    """A gateway process of `home`, accepting on the two listeners and saying on `ready_fd` when it does."""
+def gateway_command(  # noqa: PLR0913 (one for each file and socket that it is given)
+    *,
+    home: Path,
+    config: Path,
+    policy: Path,
+    public_fd: int,
+    admin_fd: int,
+    ready_fd: int,
+    console_fd: int | None = None,
+) -> Command:
+    """A gateway process of `home`, accepting on its listeners and saying on `ready_fd` when it does."""
+    console = {} if console_fd is None else {"console-fd": console_fd}
     arguments = {
         "home": home,
         "config": config,
@@ -52,12 +62,13 @@ def gateway_command(*, home: Path, config: Path, policy: Path, public_fd: int, a
         "public-fd": public_fd,
         "admin-fd": admin_fd,
         "ready-fd": ready_fd,
+        **console,
     }
     return Command(
         name="gateway",
         argv=_python("gateway.process", arguments),
         environment=_environment(),
-        passed_fds=(public_fd, admin_fd, ready_fd),
+        passed_fds=(public_fd, admin_fd, ready_fd, *console.values()),
         oom_score_adj=GATEWAY_OOM_SCORE,
     )
 

@@ -1,5 +1,6 @@
 """From two checked files to a supervisor that can run: models verified, plan written, sockets bound."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -40,20 +41,27 @@ KILL_MARGIN_S = 5.0  # what a gateway may need beyond its drain time, for the la
 
 
 class Listeners(Struct, frozen=True, kw_only=True):
-    """The two TCP listeners."""
+    """The TCP listeners; `console` is None where it is not enabled."""
 
     public: socket.socket
     admin: socket.socket
+    console: socket.socket | None = None
+
+    def close(self) -> None:
+        """Close them all."""
+        for each in (self.public, self.admin, self.console):
+            if each is not None:
+                each.close()
 
 
 def bind_listeners(config: Config) -> Listeners:
-    """Both listeners. Raises ListenFault."""
-    public = listen_tcp(config.public, "public")
-    try:
-        return Listeners(public=public, admin=listen_tcp(config.admin, "admin"))
-    except BaseException:
-        public.close()
-        raise
+    """All listeners. Raises ListenFault."""
+    with contextlib.ExitStack() as bound:
+        public = bound.enter_context(listen_tcp(config.public, "public"))
+        admin = bound.enter_context(listen_tcp(config.admin, "admin"))
+        console = bound.enter_context(listen_tcp(config.console, "console")) if config.console.enabled else None
+        bound.pop_all()
+    return Listeners(public=public, admin=admin, console=console)
 
 
 def plan_site(site: Site) -> Plan:
@@ -108,6 +116,7 @@ async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Call
             public_fd=listeners.public.fileno(),
             admin_fd=listeners.admin.fileno(),
             ready_fd=ready_fd,
+            console_fd=listeners.console.fileno() if listeners.console is not None else None,
         )
         return command if site.config.tls.host_openssl_config else with_tls_groups(command)
 
@@ -120,8 +129,9 @@ async def supervise(site: Site, plan: Plan, listeners: Listeners, on_ready: Call
     try:
         return await Supervisor(engines, gateways, lambda: may_replace(site), loader.run).run()
     finally:
-        for bound in (*sockets, loader_socket, listeners.public, listeners.admin):
+        for bound in (*sockets, loader_socket):
             bound.close()
+        listeners.close()
 
 
 def _log_plan(plan: Plan) -> None:

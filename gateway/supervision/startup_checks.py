@@ -6,6 +6,8 @@ Decides on what is open to whom. Values, and whether they fit together, are chec
 - Without a certificate there is no TLS, and only `unsafe_no_tls` may say so.
 - Beyond loopback a listener needs TLS (or `unsafe_no_tls`), a team and an active key: an open door that
   nobody guards, or that nobody can pass, is a mistake (175,108 open Ollama hosts began as one).
+- Beyond loopback the console also needs a list of who may reach it (`listeners.console`), and people who are proven by
+  an identity provider or a certificate: an API key alone is the way in for emergencies.
 - A listener that demands a PROXY header needs a policy that says whose header it takes.
 """
 
@@ -21,7 +23,11 @@ def startup_faults(config: Config, policy: Policy, has_key: bool) -> list[str]:
     `has_key` says whether the key store holds a key that is active now.
     """
     faults = []
-    for name, listener in (("public", config.public), ("admin", config.admin)):
+    listeners = [("public", config.public), ("admin", config.admin)]
+    if config.console.enabled:
+        listeners.append(("console", config.console))
+        faults += _console_open(config, policy)
+    for name, listener in listeners:
         faults += _unsafe(name, listener, config, policy, has_key=has_key)
         faults += _unreachable(name, listener, policy)
     return faults
@@ -30,9 +36,8 @@ def startup_faults(config: Config, policy: Policy, has_key: bool) -> list[str]:
 def _unsafe(name: str, listener: ListenSettings, config: Config, policy: Policy, *, has_key: bool) -> list[str]:
     faults = []
     if not (config.tls.certificate and config.tls.key) and not listener.unsafe_no_tls:
-        faults.append(
-            f"the {name} listener has no TLS: name tls.certificate and tls.key, or say {name}.unsafe_no_tls: true"
-        )
+        or_aloud = "" if name == "console" else f", or say {name}.unsafe_no_tls: true"
+        faults.append(f"the {name} listener has no TLS: name tls.certificate and tls.key{or_aloud}")
     if ip_address(listener.address).is_loopback:
         return faults
     where = f"the {name} listener is open beyond this machine ({listener.address})"
@@ -40,6 +45,21 @@ def _unsafe(name: str, listener: ListenSettings, config: Config, policy: Policy,
         faults.append(f"{where} but policy.yaml names no team: add one under teams")
     if not has_key:
         faults.append(f"{where} but there is no active key: make one with 'corral keys create --team TEAM'")
+    return faults
+
+
+def _console_open(config: Config, policy: Policy) -> list[str]:
+    if ip_address(config.console.address).is_loopback:
+        return []
+    where = f"the console is open beyond this machine ({config.console.address})"
+    faults = []
+    if policy.listeners.console.allow is None:
+        faults.append(f"{where} but policy.yaml does not say to whom: name networks under listeners.console.allow")
+    if config.console.oidc is None and config.console.client_certificates != "required":
+        faults.append(
+            f"{where} but people could sign in by an API key only: configure console.oidc, or say "
+            "console.client_certificates: required"
+        )
     return faults
 
 

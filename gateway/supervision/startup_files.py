@@ -21,7 +21,7 @@ LEAST_FREE_BYTES = 1024 * 1024  # a few thousand records; with less, the first r
 def file_faults(home: Home, config: Config) -> list[str]:
     """All faults of the files that `config` and `home` name, one line each with its remedy."""
     faults = []
-    for name, path in (*_tls_files(home, config), *_anchor_authorities(home, config)):
+    for name, path in (*_tls_files(home, config), *_anchor_authorities(home, config), *_oidc_authorities(home, config)):
         faults += _unreadable(name, path)
     for name, path in _secrets(home, config):
         faults += _unreadable(name, path) or _readable_by_others(path)
@@ -54,6 +54,13 @@ def _anchor_authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]
             yield "the ca_file of a witness or anchor", home.path / ca_file
 
 
+def _oidc_authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
+    """Whom the gateway trusts to be the console's identity provider."""
+    oidc = config.console.oidc
+    if config.console.enabled and oidc is not None and oidc.ca_file is not None:
+        yield "console.oidc.ca_file", home.path / oidc.ca_file
+
+
 def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
     yield "the pepper", home.pepper
     yield "the key store", home.keys
@@ -65,6 +72,8 @@ def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
     for anchor in config.audit.anchors:
         if anchor.api_key_file is not None:
             yield "the api_key_file of an anchor", home.path / anchor.api_key_file
+    if config.console.enabled and config.console.oidc is not None:
+        yield "console.oidc.client_secret_file", home.path / config.console.oidc.client_secret_file
 
 
 def _some_tls(config: Config) -> bool:

@@ -114,14 +114,16 @@ class Networks:
 class ListenerNetworks:
     """Lists for one listener each; an address must pass the global list too.
 
-    `public` is the list of the API's listener, `admin` that of the admin API's and the metrics'.
+    `public` is the list of the API's listener, `admin` that of the admin API's and the metrics', `console` that of the
+    console's.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     public: Networks = field(default_factory=Networks)
     admin: Networks = field(default_factory=Networks)
+    console: Networks = field(default_factory=Networks)
 
-    def of(self, listener: Literal["public", "admin"]) -> Networks:
+    def of(self, listener: Literal["public", "admin", "console"]) -> Networks:
         """The list of one listener."""
-        return self.public if listener == "public" else self.admin
+        return {"public": self.public, "admin": self.admin, "console": self.console}[listener]

@@ -9,6 +9,9 @@ and the others are tested on its rows: `likely` keeps SQLite from walking theirs
 few rows. The rarest drives best; how rare each is gets counted up to `PROBE_ROWS`, which costs a millisecond, rather
 than guessed from statistics that grow old.
 
+A question (`policies.auditing.questions`) is many values too: it drives where all of them together are rare, else its
+rows are tested. The teams that somebody may see are always tested, never trusted to what drives.
+
 A network is many values: its rows must be sorted. Where it has more than `PROBE_ROWS` of them they are likely among
 the newest rows, so those (`NEAR_ROWS`) are looked through first, in order of time.
 """
@@ -31,6 +34,7 @@ TEXTS = ("words", "told")
 """The tables of free search: of requests, and of what else happened."""
 BY_TIME = "time"
 BY_PLACE = "place"
+BY_ASK = "ask"
 _FIELDS = "records.id, records.chain, records.seq, records.segment, records.start, records.digest"
 _IN_NETWORK = "IN (SELECT id FROM addresses WHERE value BETWEEN ? AND ?)"
 
@@ -53,6 +57,10 @@ class Question(Struct, frozen=True, kw_only=True):
     words: str = ""
     first: int = 0
     last: int = 2**63 - 1
+    any_of: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Columns, at least one of which must be among its values."""
+    teams: tuple[int, ...] | None = None
+    """The only teams whose rows may be answered; None for all rows, those without a team too."""
 
 
 class Places(Struct, frozen=True):
@@ -90,6 +98,16 @@ def probe(question: Question, driver: str) -> Statement:
     )
 
 
+def ask_probes(question: Question) -> tuple[Statement, ...]:
+    """One count for each value of `any_of`, as `probe`."""
+    one = (
+        Question(equal=((column, value),), first=question.first, last=question.last)
+        for column, values in question.any_of
+        for value in values
+    )
+    return tuple(probe(each, each.equal[0][0]) for each in one)
+
+
 def floor(question: Question) -> Statement:
     """The id that `NEAR_ROWS` of the question's time lie above; no row when there are fewer."""
     return Statement(
@@ -125,7 +143,7 @@ def total(question: Question, driver: str, places: Places) -> Statement:
 
 def _whole(question: Question, driver: str, places: Places | None = None) -> tuple[str, list[str], list[Value]]:
     """Where rows come from, all conditions, and their values."""
-    source, conditions, values = _driven(question, driver, places)
+    source, conditions, values = _asked(question) if driver == BY_ASK else _driven(question, driver, places)
     for column, value in question.equal:
         if column != driver:
             conditions.append(f"likely(records.{column} = ?)")
@@ -139,10 +157,26 @@ def _whole(question: Question, driver: str, places: Places | None = None) -> tup
     if question.words and driver not in TEXTS:
         conditions.append(f"likely({' OR '.join(map(_has_words, TEXTS))})")
         values += (question.words,) * len(TEXTS)
+    if question.any_of and driver != BY_ASK:
+        conditions.append(f"likely({_any_of(question)})")
+        values += [value for _, each in question.any_of for value in each]
+    if question.teams is not None:
+        conditions.append(f"records.team IN ({_marks(question.teams)})")
+        values += question.teams
     if places is not None and driver != BY_PLACE:
         conditions.append("likely(records.chain = ? AND records.seq > ? AND records.seq <= ?)")
         values += (places.chain, places.after, places.upto)
     return source, conditions, values
+
+
+def _asked(question: Question) -> tuple[str, list[str], list[Value]]:
+    """The rows of `any_of` together as the driver: each index read for itself, none of their rows twice."""
+    rows = [
+        f"SELECT id FROM records INDEXED BY by_{column} WHERE {column} IN ({_marks(each)}) AND id >= ? AND id < ?"  # noqa: S608
+        for column, each in question.any_of
+    ]
+    values = [value for _, each in question.any_of for value in (*each, question.first, question.last)]
+    return f"({' UNION '.join(rows)}) AS asked CROSS JOIN records ON records.id = asked.id", ["TRUE"], [*values]
 
 
 def _driven(question: Question, driver: str, places: Places | None = None) -> tuple[str, list[str], list[Value]]:
@@ -173,6 +207,10 @@ def _driven(question: Question, driver: str, places: Places | None = None) -> tu
 
 def _has_words(table: str) -> str:
     return f"EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH ? AND {table}.rowid = records.id)"  # noqa: S608
+
+
+def _any_of(question: Question) -> str:
+    return " OR ".join(f"records.{column} IN ({_marks(each)})" for column, each in question.any_of)
 
 
 def _marks(values: tuple[int, ...]) -> str:

@@ -9,22 +9,26 @@ Rules:
  (3) Names are compared whole and as the log writes them, case and all. Free text fits when the record has all of its
      words, in any order and case; a word that ends in `*` also stands for all that begin with it.
  (4) A network holds the addresses of its own version only. A record that says no address is in none.
+ (5) `ask` is one of the questions of `questions`, under its word.
+ (6) Who may see some teams only asks with `teams`: a record of another team, or of none, never fits.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from msgspec import Struct
 
+from policies.auditing.questions import QUESTIONS, answers
 from policies.auditing.record_facts import EPOCH, MICROSECOND, Facts, packed_address, words_of
 
 OUTCOMES = ("allow", "deny", "limit", "shed", "error")
 STAGES = ("authorized", "completed", "denied", "aborted", "admin", "system")
 EXACT = ("team", "key", "model", "route", "outcome", "reason", "event", "stage", "request")
 """Conditions that are one text, compared whole."""
-NAMES = ("since", "until", *EXACT, "actor", "address", "text")
+NAMES = ("since", "until", *EXACT, "actor", "address", "text", "ask")
 MAX_WORDS = 16
 MAX_TEXT = 512
 _SPAN = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -52,7 +56,10 @@ class Word(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """What is asked; empty or None: not asked. `actors` are the pseudonyms and the name that mean one person."""
+    """What is asked; empty or None: not asked. `actors` are the pseudonyms and the name that mean one person.
+
+    `teams` are all that whoever asks may see (rule 6); None for who may see everything.
+    """
 
     since_us: int | None = None
     until_us: int | None = None
@@ -68,6 +75,8 @@ class Filter(Struct, frozen=True, kw_only=True):
     actors: tuple[str, ...] = ()
     network: Network | None = None
     words: tuple[Word, ...] = ()
+    ask: str = ""
+    teams: tuple[str, ...] | None = None
 
     def exact(self) -> dict[str, str]:
         """The conditions that are one text, by name."""
@@ -87,13 +96,14 @@ def read_filter(
     if since_us is not None and until_us is not None and since_us >= until_us:
         raise ValueError("since must lie before until")
     actor, address, text = (asked.get(name, "") for name in ("actor", "address", "text"))
-    exact = {name: value for name in EXACT if (value := asked.get(name, ""))}
+    exact: dict[str, Any] = {name: value for name in EXACT if (value := asked.get(name, ""))}
     return Filter(
         since_us=since_us,
         until_us=until_us,
         actors=tuple(dict.fromkeys((*known_as(actor), actor))) if actor else (),
         network=read_network(address) if address else None,
         words=read_words(text) if text else (),
+        ask=asked.get("ask", ""),
         **exact,
     )
 
@@ -106,6 +116,8 @@ def matches(asked: Filter, facts: Facts) -> bool:
         and all(getattr(facts, name) == value for name, value in asked.exact().items())
         and (not asked.actors or facts.actor in asked.actors)
         and (asked.network is None or asked.network.low <= facts.address <= asked.network.high)
+        and (asked.teams is None or facts.team in asked.teams)
+        and (not asked.ask or answers(asked.ask, facts.event, facts.reason))
         and (not asked.words or _has_words(asked.words, facts.words()))
     )
 
@@ -161,7 +173,7 @@ def _require_fit(name: str, value: str) -> None:
         raise ValueError(f"{name!r} is no condition: there are {', '.join(NAMES)}")
     if len(value) > MAX_TEXT:
         raise ValueError(f"{name} is longer than {MAX_TEXT} characters")
-    allowed = {"outcome": OUTCOMES, "stage": STAGES}.get(name)
+    allowed = {"outcome": OUTCOMES, "stage": STAGES, "ask": tuple(QUESTIONS)}.get(name)
     if value and allowed is not None and value not in allowed:
         raise ValueError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
 

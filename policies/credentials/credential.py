@@ -4,6 +4,7 @@ Rules:
 - Places: `Authorization: Bearer TEXT` and `x-api-key: TEXT` (names and the scheme in any case);
   `Authorization: BASE64:BASE64`, the signature that an unmodified `ollama` command sends (OLLAMA_AUTH=1);
   and, where none of these is there, the client certificate that the handshake verified.
+- A request that a page of the console hands on has the page's session and nothing else.
 - A text of three base64url parts with a dot between is a JWT, in either header; anything else an API key.
 - None: NotAuthenticated with `presented` False.
 - One header twice, or both with different content: ConflictingCredentials, because two readers of the
@@ -75,24 +76,37 @@ class CertificateCredential:
     certificate: ClientCertificate
 
 
-Credential = ApiKeyCredential | JwtCredential | SignedCredential | CertificateCredential
+@dataclass(frozen=True, slots=True)
+class SessionCredential:
+    """The cookie of a session of the console, and as which team it asks: handed on by our pages, never read here."""
+
+    cookie: str = field(repr=False)
+    team: str
+
+
+Credential = ApiKeyCredential | JwtCredential | SignedCredential | CertificateCredential | SessionCredential
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """Where a credential can stand: request line, headers (raw pairs), and the connection's certificate."""
+    """Where a credential can stand: request line, headers (raw pairs), the connection's certificate, the console."""
 
     method: str
     path: str
     query: str
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     certificate: ClientCertificate | None = None
+    session: SessionCredential | None = None
 
 
 def read_credential(presented: Presented) -> Credential:
     """The one credential of a request. Raises NotAuthenticated, ConflictingCredentials or CredentialInUrl."""
     _refuse_in_query(presented.query)
     found = _find(presented.headers)
+    if presented.session is not None:
+        if found:
+            raise ConflictingCredentials("two_credentials")
+        return presented.session
     if not found:
         if presented.certificate is None:
             raise NotAuthenticated("no_credential", presented=False)

@@ -113,7 +113,7 @@ def verify_signature(credential: SignedCredential, lookup: Lookup, now_s: float)
         raise NotAuthenticated("unknown" if record is None else "wrong_signature", presented=True)
     state = record.state(now_s)
     if state != "active":
-        raise NotAuthenticated(state, presented=True, key_id=record.id)
+        raise NotAuthenticated(state, presented=True, key_id=record.id, team=record.team)
     return _principal(record)
 
 

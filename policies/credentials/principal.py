@@ -97,7 +97,12 @@ def verify_api_key(
     record = _verify_secret(key, lookup(key.id), peppers)
     state = record.state(now_s)
     if state != "active":
-        raise NotAuthenticated(state, presented=True, key_id=record.id)
+        raise NotAuthenticated(state, presented=True, key_id=record.id, team=record.team)
+    return holder_of(record, lookup)
+
+
+def holder_of(record: KeyRecord, lookup: Lookup) -> Principal:
+    """The principal that the holder of an active key is; proves nothing."""
     return Principal(
         kind="api_key",
         team=record.team,

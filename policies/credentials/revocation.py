@@ -69,7 +69,7 @@ class Revocations:
 
     def check(self, principal: Principal) -> None:
         """Raises LockedDown or NotAuthenticated by the rules at the head of the module."""
-        who = {"key_id": principal.key_id, "actor": principal.actor, "issuer": principal.issuer}
+        who = {"key_id": principal.key_id, "actor": principal.actor, "issuer": principal.issuer, "team": principal.team}
         if (team := self._locked(principal)) is not None:
             raise LockedDown("lockdown_all" if team == ALL_TEAMS else "lockdown_team", **who)
         if (reason := self._revoked(principal)) is not None:

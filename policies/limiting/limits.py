@@ -22,7 +22,7 @@ from policies.credentials.principal import Principal
 from policies.limiting.limit_grant import LimitGrant, effective
 from policies.limiting.rate_limit import Rate
 from policies.policy import Limits, Policy, Team
-from policies.standing import Standing, Unit, Whose
+from policies.standing import LimitUse, Standing, Unit, Whose
 
 Period = Literal["day", "month"]
 
@@ -169,6 +169,10 @@ class Store(Protocol):
         """
         ...
 
+    async def use(self, claims: Claims) -> tuple[LimitUse, ...]:
+        """How much of each is in use now, in the order rates, concurrency, budgets; nothing is charged."""
+        ...
+
     async def close(self) -> None:
         """Let go of what the store holds open."""
         ...
@@ -228,6 +232,13 @@ def effective_team(team: Team, grants: Iterable[LimitGrant], now_s: float) -> Te
     return replace(team, limits=limits, key_limits=key_limits)
 
 
+def claims_of(dimension: Dimension) -> Claims:
+    """Everything that bounds `dimension`, with nothing asked for: to look at, never to reserve."""
+    nothing = Work("", 0, 0)
+    rates = (*_request_rate(dimension), *_token_rates(dimension, nothing))
+    return Claims(rates, tuple(_concurrency(dimension)), tuple(_budgets(dimension, nothing)))
+
+
 def _of_model(name: str, policy: Policy) -> Dimension:
     return Dimension("model", f"model:{name}", f"model {name}", policy.limits_of_model(name))
 
@@ -247,6 +258,7 @@ _SUBJECTS = {
     "ssh_key": "this key",
     "jwt": "this login",
     "certificate": "this login",
+    "session": "this login",
 }
 
 

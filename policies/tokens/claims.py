@@ -107,7 +107,14 @@ def _client_roles(claims: dict[str, Any], issuer: Issuer) -> frozenset[str]:
 def _groups(claims: dict[str, Any], issuer: Issuer) -> frozenset[str]:
     if not issuer.groups:
         return frozenset()
-    claim = issuer.groups_claim or issuer.product.groups_claim
+    return groups_in(claims, issuer.groups_claim or issuer.product.groups_claim)
+
+
+def groups_in(claims: dict[str, Any], claim: str) -> frozenset[str]:
+    """The groups under `claim`, whose dots lead to objects deeper.
+
+    Raises NotAuthorized for groups that are only pointed to, NotAuthenticated for what cannot be read.
+    """
     if claim in _object(claims.get("_claim_names")) or "hasgroups" in claims:
         raise NotAuthorized("jwt_group_overage")
     return _values(_at(claims, claim))

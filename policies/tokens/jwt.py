@@ -22,6 +22,7 @@ Every refusal is the same 401 to the caller; its reason is for the log.
 """
 
 import hmac
+from collections.abc import Callable
 from typing import Any
 
 import jwt as pyjwt
@@ -41,6 +42,8 @@ BINDING = "x5t#S256"
 ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash"})
 
 _JWS = PyJWS()
+
+CheckUse = Callable[[dict[str, Any], Issuer], None]
 
 
 class VerifiedJwt(Struct, frozen=True, kw_only=True):
@@ -66,8 +69,14 @@ def check_kind(jwt: UnverifiedJwt, issuer: Issuer) -> None:
         raise _refused("jwt_algorithm")
 
 
-def verify_jwt(jwt: UnverifiedJwt, issuer: Issuer, keys: KeySet, now_s: float) -> VerifiedJwt:
-    """Steps 4 to 8: the proven token at `now_s` (Unix seconds). Raises NotAuthenticated."""
+def verify_jwt(
+    jwt: UnverifiedJwt, issuer: Issuer, keys: KeySet, now_s: float, check_use: CheckUse | None = None
+) -> VerifiedJwt:
+    """Steps 4 to 8: the proven token at `now_s` (Unix seconds). Raises NotAuthenticated.
+
+    `check_use` stands in for the demand that it be an access token, where one of another use is asked for (the
+    console's sign-in: `policies.console.oidc_id_token`); it raises NotAuthenticated.
+    """
     check_kind(jwt, issuer)
     key = select_key(keys, jwt.unverified_kid, jwt.unverified_alg, issuer.min_rsa_bits)
     claims = read_claims(verify_signature(jwt, key))
@@ -76,7 +85,7 @@ def verify_jwt(jwt: UnverifiedJwt, issuer: Issuer, keys: KeySet, now_s: float) -
     if claims["iss"] != issuer.issuer:
         raise _refused("jwt_issuer")
     _check_audience(claims["aud"], issuer)
-    _check_access_token(claims, issuer)
+    (check_use or _check_access_token)(claims, issuer)
     issued_s, expires_s = _check_times(claims, issuer, now_s)
     return VerifiedJwt(
         claims=claims,

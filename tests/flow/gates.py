@@ -162,7 +162,7 @@ class TestGate:
         return Gate(
             clock=clock,
             in_force=PolicyInForce(policy=self.policy, hash="p" * 64),
-            doors={"public": Door(ListenSettings(), tuple), "admin": Door(ListenSettings(), tuple)},
+            doors={name: Door(ListenSettings(), tuple) for name in ("public", "admin", "console")},
             routes=route_tables(self.dispatcher.ready, self._page, self.dispatcher.view, self.counted.told),
             dialects=dialects,
             body_limit_bytes=1024 * 1024,

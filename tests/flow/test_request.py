@@ -65,7 +65,8 @@ async def test_a_replaced_key_that_is_still_in_use_is_flagged(gate: TestGate) ->
     await settled()
     [flag] = [entry for entry in gate.log.entries if entry["event"] == "key.predecessor_used"]
     assert flag["stage"] == "system"
-    assert flag["details"] == {"key_id": gate.records["old"].id, "successor": gate.records["one"].id}
+    old, new = gate.records["old"], gate.records["one"]
+    assert flag["details"] == {"key_id": old.id, "team": old.team, "successor": new.id}
 
 
 async def test_a_chat_is_answered_whole(gate: TestGate) -> None:

@@ -1,12 +1,13 @@
 """Answers a filter from the index: which rows, found how. The lines themselves are read by `found_lines`."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from gateway.audit.index.index_rows import Names, request_number
 from policies.auditing.query import (
+    BY_ASK,
     BY_PLACE,
     BY_TIME,
     PROBE_ROWS,
@@ -14,6 +15,7 @@ from policies.auditing.query import (
     Places,
     Question,
     Statement,
+    ask_probes,
     drivers,
     floor,
     in_order,
@@ -23,6 +25,7 @@ from policies.auditing.query import (
     total,
     words_expression,
 )
+from policies.auditing.questions import QUESTIONS
 from policies.auditing.search_filter import Filter, Network
 
 
@@ -48,7 +51,7 @@ class Rows:
         question = self.question(asked, before)
         if question is None:
             return []
-        counts = {driver: self._count(probe(question, driver)) for driver in drivers(question)}
+        counts = {driver: self._count(probe(question, driver)) for driver in drivers(question)} | self._rare(question)
         driver = self._best(counts)
         if driver in TEXTS:
             return self._merged(question, [text for text in TEXTS if counts[text]], limit)
@@ -109,7 +112,9 @@ class Rows:
         if len(actors) == 1:
             equal.append(("actor", actors[0]))
         found = tuple((column, value) for column, value in equal if value is not None)
-        if len(found) < len(equal) or (asked.actors and not actors):
+        teams = None if asked.teams is None else self._numbers(names, asked.teams)
+        any_of = self._any_of(names, asked.ask) if asked.ask else ()
+        if len(found) < len(equal) or (asked.actors and not actors) or teams == () or (asked.ask and not any_of):
             return None
         last = 2**63 - 1 if asked.until_us is None else row_id(asked.until_us)
         return Question(
@@ -119,7 +124,28 @@ class Rows:
             words=words_expression(asked.words),
             first=0 if asked.since_us is None else row_id(asked.since_us),
             last=last if before is None else min(last, before),
+            any_of=any_of,
+            teams=teams,
         )
+
+    def _any_of(self, names: Names, ask: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The question in the index's numbers, without what no record says."""
+        question = QUESTIONS[ask]
+        columns = (("event", question.events), ("reason", question.reasons))
+        found = ((column, self._numbers(names, sorted(texts))) for column, texts in columns)
+        return tuple((column, numbers) for column, numbers in found if numbers)
+
+    def _numbers(self, names: Names, texts: Iterable[str]) -> tuple[int, ...]:
+        return tuple(number for text in texts if (number := names.find(text)) is not None)
+
+    def _rare(self, question: Question) -> dict[str, int]:
+        """The question's own driver with its count, where all of its values together are rare."""
+        count = 0
+        for statement in ask_probes(question):
+            count += self._count(statement)
+            if count >= PROBE_ROWS:
+                return {}
+        return {BY_ASK: count} if question.any_of else {}
 
     def _best(self, counts: dict[str, int]) -> str:
         """The rarest driver; both tables of texts count as one."""
@@ -132,6 +158,7 @@ class Rows:
     def _walked(self, question: Question) -> str:
         """The driver of an answer that is wanted whole: a rare index, else the chain itself."""
         counts = {driver: self._count(probe(question, driver)) for driver in drivers(question) if driver not in TEXTS}
+        counts |= self._rare(question)
         rarest = min(counts, key=lambda driver: counts[driver], default=BY_PLACE)
         return rarest if counts.get(rarest, PROBE_ROWS) < PROBE_ROWS else BY_PLACE
 

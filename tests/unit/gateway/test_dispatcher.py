@@ -479,7 +479,9 @@ async def test_a_held_target_gets_nothing_until_it_is_let_go() -> None:
     waiting = asyncio.create_task(run(dispatcher))
     await settled()
     assert (engine.running, dispatcher.waiting(), dispatcher.ready()) == (0, 1, False)
+    assert dispatcher.held() == {"fake": "upstream_unchecked"}
     dispatcher.hold({})
+    assert dispatcher.held() == {}
     assert [type(event) for event in await waiting] == [Text, Text, Final]
     assert dispatcher.ready()
     await dispatcher.close()

@@ -35,6 +35,11 @@ def test_a_registered_public_key_asks_models_and_no_more() -> None:
     assert {scope for scope in SCOPES if "ssh_key" in ACCESS[scope].kinds} == {"models", "inference"}
 
 
+def test_a_session_of_the_console_asks_models_and_no_more() -> None:
+    assert {scope for scope in SCOPES if "session" in ACCESS[scope].kinds} == {"inference"}
+    assert {scope for scope in SCOPES if "console" in ACCESS[scope].listeners} == {"inference"}
+
+
 def test_nobody_changes_things_and_reviews_the_changes() -> None:
     require_separation({"admin", "inference"})
     require_separation({"auditor"})

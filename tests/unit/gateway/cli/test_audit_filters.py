@@ -9,9 +9,9 @@ import pytest
 from gateway.audit.index.audit_index import AuditIndex
 from gateway.audit.index.opened_records import OpenedRecords
 from gateway.cli.audit_filters import asked_of, filter_of, filter_options
-from gateway.cli.audit_questions import told_to_log
 from gateway.cli.output import CommandFault
 from policies.audit_record import Action, Actor, Decision, RequestFacts, Stamp, request_record
+from policies.auditing.conditions import told_to_log
 from policies.auditing.search_filter import NAMES
 from tests.exported_records import STRINGS
 from tests.stored_log import StoredChain

@@ -53,6 +53,15 @@ def test_a_gateway_that_is_well(corral: Corral) -> None:
     ]
 
 
+def test_the_consoles_sessions(corral: Corral) -> None:
+    assert "console: 2 sessions open" in shown(corral, console={"reason": "", "sessions": 2, "by_key": 0})
+    [line] = [each for each in shown(corral, console={"reason": "", "sessions": 1, "by_key": 3}) if "console" in each]
+    assert line == "console: 1 sessions open; SIGNED IN BY API KEY 3 x within 24 h"
+    [line] = [each for each in shown(corral, console={"reason": "session_store_timeout"}) if "console" in each]
+    assert line == "console: its sessions CANNOT BE READ (session_store_timeout): nobody is let in"
+    assert not [each for each in shown(corral, console=None) if "console" in each]
+
+
 def test_why_it_is_not_ready(corral: Corral) -> None:
     lines = shown(corral, ready=False, lacks=[LACK])
     assert lines[:2] == ["ready:   no", "  no_target: no model target is ready; wait"]

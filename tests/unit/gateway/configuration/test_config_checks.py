@@ -10,6 +10,7 @@ from gateway.configuration.config_checks import config_misfits, policy_misfits
 from gateway.configuration.settings import (
     AuditSettings,
     Config,
+    ConsoleSettings,
     GatewaySettings,
     ListenSettings,
     StoreSettings,
@@ -49,6 +50,24 @@ def test_the_defaults_fit() -> None:
 )
 def test_listeners(change: dict[str, object], path: str) -> None:
     assert paths(Config(public=ListenSettings(**change))) == [f"public.{path}"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"port": 8443}, "port"),
+        ({"port": 8444}, "port"),
+        ({"unsafe_no_tls": True}, "unsafe_no_tls"),
+        ({"cors_origins": ("https://chat.example",)}, "cors_origins"),
+        ({"port": -1}, "port"),
+    ],
+)
+def test_the_console_has_a_port_of_its_own_tls_and_no_other_sites_pages(change: dict[str, object], path: str) -> None:
+    assert paths(Config(console=ConsoleSettings(enabled=True, **change))) == [f"console.{path}"]  # type: ignore[arg-type]
+
+
+def test_a_console_that_is_closed_takes_no_port() -> None:
+    assert paths(Config(console=ConsoleSettings(port=8443))) == []
 
 
 @pytest.mark.parametrize(("one", "other"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("10.0.0.1", "::")])

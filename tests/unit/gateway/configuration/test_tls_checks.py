@@ -3,6 +3,7 @@
 from gateway.configuration.settings import AdminSettings, Config, ListenSettings, TlsSettings
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
 from policies.certificates.certificate_mapping import CertificateIdentity
+from policies.console.roles import RoleGrant
 from policies.policy import Policy, Team
 
 ASKS = ListenSettings(client_certificates="required")
@@ -32,3 +33,12 @@ def test_certificates_name_teams_of_the_policy_by_names_that_there_can_be() -> N
     }
     found = list(certificate_misfits(Policy(teams={"red": Team()}, certificates=identities)))
     assert [misfit.path for misfit in found] == [("certificates", "App"), ("certificates", "dns:other.test", "team")]
+
+
+def test_roles_name_teams_of_the_policy() -> None:
+    roles = (
+        RoleGrant(role="auditor", groups=("a",), teams=("red",)),
+        RoleGrant(role="team-lead", groups=("b",), teams=("red", "blue")),
+    )
+    [misfit] = certificate_misfits(Policy(teams={"red": Team()}, roles=roles))
+    assert (misfit.path, "'blue'" in misfit.text) == (("roles", 1, "teams"), True)

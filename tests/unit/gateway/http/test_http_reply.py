@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.http.http_reply import HttpReply
+from gateway.http.http_reply import IMMUTABLE, HttpReply
 from gateway.incoming import ClientGone
 
 
@@ -224,3 +224,14 @@ async def test_a_padded_head_has_the_first_size_that_it_fits():
         assert head.count(b"X-Padding: ") == 1
         assert size is None or len(head) == size
     assert b"X-Padding: \r\n" in head
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [(IMMUTABLE, IMMUTABLE), ("public, max-age=60", "no-store"), ("", "no-store")]
+)
+async def test_only_what_never_changes_may_be_kept(asked, kept):
+    link = FakeLink()
+    await reply_on(link).start(204, [("Cache-Control", asked)])
+    assert [line for line in sent(link).decode().split("\r\n") if line.startswith("Cache-")] == [
+        f"Cache-Control: {kept}"
+    ]

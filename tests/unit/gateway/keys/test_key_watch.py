@@ -84,7 +84,8 @@ def test_a_replaced_key_is_flagged_once_its_successor_is_in_use(watched):
     watched.use(fresh)
     assert watched.notes == []
     watched.use(old)
-    assert watched.notes == [("key.predecessor_used", {"key_id": old.id, "successor": fresh.id})]
+    told = {"key_id": old.id, "team": old.team, "successor": fresh.id}
+    assert watched.notes == [("key.predecessor_used", told)]
 
 
 def test_a_replaced_key_is_flagged_once_an_hour(watched):

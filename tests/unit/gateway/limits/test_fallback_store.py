@@ -474,3 +474,18 @@ async def test_one_that_never_met_redis_refuses(server: RedisServer, on_failure:
     gateway = Gateway(server, ToldClock(), "g", on_failure)
     assert gateway.store.refuses == refuses
     await gateway.link.close()
+
+
+async def test_whoever_looks_is_told_that_the_store_is_away_and_degrades_nothing(server: RedisServer) -> None:
+    async with Fleet(server, 1, "local") as fleet:
+        store = fleet.gateways[0].store
+        assert [use.used for use in await store.use(Claims((fleet.claim,)))] == [0]
+        assert await store.use(Claims()) == ()
+        await fleet.all_ways("cut")
+        with pytest.raises(PolicyUnavailable, match="limits_away"):
+            await store.use(Claims((fleet.claim,)))
+        assert store.state().reason == ""
+        await fleet.pass_us(2 * S)
+        assert store.state().reason
+        with pytest.raises(PolicyUnavailable, match="limits_away"):
+            await store.use(Claims((fleet.claim,)))

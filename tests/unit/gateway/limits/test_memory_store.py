@@ -174,3 +174,23 @@ async def test_a_full_book_refuses_new_names(store: MemoryStore, monkeypatch: py
         await store.reserve(Claims((WORDS,), (A,), (BudgetClaim("day:other", 9, 1, "day"),)))
     await store.reserve(Claims((WORDS,), (A,), (BudgetClaim("day:k", 100, 1, "day"),)))
     await store.close()
+
+
+async def test_looking_charges_nothing(store: MemoryStore, clock: ManualClock) -> None:
+    claims = Claims((FAST, WORDS), (B,), (DAY,))
+    for _ in range(3):
+        assert [(use.used, use.most) for use in await store.use(claims)] == [(0, 2), (0, 100), (0, 2), (0, 100)]
+    held = await store.reserve(claims)
+    await store.take((FAST,))
+    used = [(use.limit, use.used) for use in await store.use(claims)]
+    assert used == [
+        ("requests_per_minute", 2),
+        ("output_tokens_per_minute", 60),
+        ("concurrent_requests", 1),
+        ("tokens_per_day", 60),
+    ]
+    assert [use.used for use in await store.use(claims)] == [2, 60, 1, 60]
+    await store.settle(held, Used(3, 4))
+    clock.move(1.0)
+    assert [use.used for use in await store.use(claims)] == [0, 4, 0, 7]
+    await store.close()

@@ -88,6 +88,10 @@ acts = st.one_of(
         st.just("reserve"),
         st.builds(Claims, named_once(st.one_of(requests, tokens), 4), named_once(places, 2), named_once(budgets, 3)),
     ),
+    st.tuples(
+        st.just("look"),
+        st.builds(Claims, named_once(st.one_of(requests, tokens), 4), named_once(places, 2), named_once(budgets, 3)),
+    ),
     st.tuples(st.just("settle"), st.tuples(st.integers(0, 30), st.sampled_from([0, 1, 3, 900]), st.integers(0, 5))),
     st.tuples(
         st.just("move"), st.sampled_from([1, 999, 10**6, 8 * 10**6, 61 * 10**6, 3600 * 10**6, -(10**6), -3600 * 10**6])
@@ -119,6 +123,9 @@ class Both:
                 (each.claims, each.would_refuse, each.standings, each.second) for each in (shared, memory)
             )
         assert shared == memory
+
+    async def look(self, claims: Claims) -> None:
+        assert await self._shared.use(claims) == await self._memory.use(claims)
 
     async def settle(self, what: tuple[int, int, int]) -> None:
         if self._pairs:
@@ -310,3 +317,23 @@ async def test_a_server_that_evicts_is_not_used() -> None:
         server.ask("CONFIG", "SET", "maxmemory", "0")
         assert (await store.beat("a")).most == 1
         await store.close()
+
+
+async def test_looking_writes_nothing(server: RedisServer) -> None:
+    async with told_store(server) as (store, clock):
+        await store.reserve(ALL, "one")
+        before = sorted(await asyncio.to_thread(server.ask, "KEYS", "*"))
+        for _ in range(3):
+            assert [use.used for use in await store.use(ALL)] == [1, 60, 1, 60]
+        assert sorted(await asyncio.to_thread(server.ask, "KEYS", "*")) == before
+        clock.now_us += 16 * SECOND
+        assert [use.used for use in await store.use(ALL)] == [0, 60, 0, 60]  # a lease that was not renewed is over
+
+
+async def test_a_store_that_lost_everything_tells_no_use(server: RedisServer) -> None:
+    async with told_store(server) as (store, _):
+        await asyncio.to_thread(server.ask, "FLUSHALL")
+        with pytest.raises(RedisAway, match="data_lost"):
+            await store.use(ALL)
+        await store.beat("a")
+        assert [use.used for use in await store.use(Claims((A, PROMPT)))] == [3, 100]

@@ -69,6 +69,14 @@ def test_a_gateway_gets_both_files_and_three_descriptors() -> None:
     assert (command.passed_fds, command.relayed) == ((3, 4, 5), False)
 
 
+def test_a_gateway_with_a_console_gets_its_descriptor_too() -> None:
+    command = gateway_command(
+        home=Path("/h"), config=Path("/c"), policy=Path("/p"), public_fd=3, admin_fd=4, ready_fd=5, console_fd=6
+    )
+    assert pairs(command.argv)["--console-fd"] == "6"
+    assert command.passed_fds == (3, 4, 5, 6)
+
+
 def test_the_environment_is_a_fixed_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     environment = engine_command(process_plan(Path("/run/w.sock"), threads=2), listen_fd=7).environment

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from engine.settings import EngineSettings
 from gateway.cli.main import main
 from gateway.configuration.config import load_config
-from gateway.configuration.settings import Config, GatewaySettings, ListenSettings, TlsSettings
+from gateway.configuration.settings import Config, ConsoleSettings, GatewaySettings, ListenSettings, TlsSettings
 from gateway.homes.home import Home
 from gateway.homes.run_folder import open_run_folder
 from gateway.supervision.replacement import may_replace, settings_that_wait
@@ -74,6 +74,7 @@ def test_all_that_waits_and_nothing_else() -> None:
         engine=EngineSettings(models=("m",)),
         gateway=GatewaySettings(processes=2, drain_s=9.0, stale_keys_s=9.0),
         tls=TlsSettings(host_openssl_config=True, profile="modern"),
+        console=ConsoleSettings(enabled=True, port=9, client_certificates="optional"),
     )
     assert settings_that_wait(began, began) == []
     assert [text.split(":")[0] for text in settings_that_wait(began, found)] == [
@@ -82,4 +83,6 @@ def test_all_that_waits_and_nothing_else() -> None:
         "engine.models",
         "gateway.processes",
         "gateway.drain_s",
+        "console.port",
+        "console.enabled",
     ]

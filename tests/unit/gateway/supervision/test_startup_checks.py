@@ -2,8 +2,10 @@ from typing import Any
 
 import pytest
 
-from gateway.configuration.settings import Config, ListenSettings, TlsSettings
+from gateway.configuration.oidc_settings import OidcSettings
+from gateway.configuration.settings import Config, ConsoleSettings, ListenSettings, TlsSettings
 from gateway.supervision.startup_checks import startup_faults
+from policies.addresses.networks import ListenerNetworks, Networks
 from policies.policy import Policy, Team
 
 POLICY = Policy(teams={"default": Team()})
@@ -39,6 +41,45 @@ def test_loopback_needs_neither(address: str) -> None:
 def test_the_admin_listener_is_held_to_the_same() -> None:
     config = Config(admin=ListenSettings(address="0.0.0.0", port=8444))
     assert "the admin listener is open beyond" in faults(config, has_key=False)
+
+
+def console(**fields: Any) -> Config:
+    return Config(console=ConsoleSettings(enabled=True, **fields))
+
+
+NAMED = Policy(teams={"default": Team()}, listeners=ListenerNetworks(console=Networks(allow=("192.0.2.0/24",))))
+
+
+def test_the_console_opens_on_loopback_without_further_ado() -> None:
+    assert startup_faults(console(), Policy(teams={}), has_key=False) == []
+
+
+def test_beyond_loopback_the_console_needs_a_list_and_people_who_are_proven() -> None:
+    said = faults(console(address="0.0.0.0"))
+    assert "name networks under listeners.console.allow" in said
+    assert "configure console.oidc, or say console.client_certificates: required" in said
+    assert "configure console.oidc" in faults(console(address="0.0.0.0", client_certificates="optional"), NAMED)
+    assert "listeners.console.allow" in faults(console(address="::", client_certificates="required"))
+    assert startup_faults(console(address="0.0.0.0", client_certificates="required"), NAMED, has_key=True) == []
+    oidc = OidcSettings(issuer="https://id.example", client_id="corral", client_secret_file="secret")
+    assert startup_faults(console(address="0.0.0.0", oidc=oidc), NAMED, has_key=True) == []
+
+
+def test_a_console_that_is_not_enabled_is_not_asked_about() -> None:
+    closed = Config(console=ConsoleSettings(address="0.0.0.0"))
+    assert startup_faults(closed, Policy(teams={}), has_key=False) == []
+
+
+def test_the_console_is_never_without_tls() -> None:
+    config = Config(
+        tls=TlsSettings(certificate=""),
+        public=ListenSettings(unsafe_no_tls=True),
+        admin=ListenSettings(port=8444, unsafe_no_tls=True),
+        console=ConsoleSettings(enabled=True),
+    )
+    assert startup_faults(config, POLICY, has_key=True) == [
+        "the console listener has no TLS: name tls.certificate and tls.key"
+    ]
 
 
 @pytest.mark.parametrize("tls", [TlsSettings(certificate=""), TlsSettings(key="")])

@@ -4,10 +4,12 @@ from pathlib import Path
 import aiohttp.helpers
 import pytest
 
+from gateway.configuration.oidc_settings import OidcSettings
 from gateway.configuration.settings import (
     AnchorSettings,
     AuditSettings,
     Config,
+    ConsoleSettings,
     ListenSettings,
     TlsSettings,
     UpstreamSettings,
@@ -73,6 +75,20 @@ def test_the_files_of_witnesses_and_anchors_are_looked_for(home: Home) -> None:
     assert file_faults(home, config) == [
         f"{home.path / 'c-key'} can be read by others: run 'chmod 600 {home.path / 'c-key'}'"
     ]
+
+
+def test_the_files_of_the_consoles_identity_provider_are_looked_for(home: Home) -> None:
+    oidc = OidcSettings(issuer="https://i", client_id="c", client_secret_file="oidc-secret", ca_file="oidc-ca.pem")
+    config = Config(console=ConsoleSettings(enabled=True, oidc=oidc))
+    found = "\n".join(file_faults(home, config))
+    assert f"console.oidc.ca_file is not there: {home.path / 'oidc-ca.pem'}" in found
+    assert f"console.oidc.client_secret_file is not there: {home.path / 'oidc-secret'}" in found
+    for name in ("oidc-ca.pem", "oidc-secret"):
+        (home.path / name).write_text("x")
+    (home.path / "oidc-secret").chmod(0o640)
+    assert len(file_faults(home, config)) == 1
+    assert file_faults(home, Config(console=ConsoleSettings(enabled=True))) == []
+    assert file_faults(home, Config(console=ConsoleSettings(oidc=oidc))) == []
 
 
 def refuse_access(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.audit.index.index_file import INDEXES, TABLES
 from gateway.audit.index.index_rows import Indexed, Names, insert
@@ -21,7 +22,7 @@ from gateway.audit.index.index_search import Rows
 from policies.auditing import query
 from policies.auditing.query import BY_PLACE, BY_TIME, COLUMNS, Places, Question
 from policies.auditing.record_facts import facts_of
-from policies.auditing.search_filter import EXACT, Word, read_filter, read_network
+from policies.auditing.search_filter import EXACT, Word, matches, read_filter, read_network
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -33,7 +34,7 @@ TEAMS, KEYS, PEOPLE, MODELS = (
     ("pone", "ptwo", "alice"),
     ("qwen3:8b", "smollm2", ""),
 )
-ROUTES, REASONS = ("/api/chat", "/v1/models", ""), ("queue_full", "key_unknown", "")
+ROUTES, REASONS = ("/api/chat", "/v1/models", ""), ("queue_full", "key_unknown", "expired", "")
 ADDRESSES = ("10.0.0.7", "10.0.1.9", "192.0.2.1", "2001:db8::1", "2001:db8:1::5", "")
 EVENTS = (
     ("request.denied", "denied", "deny"),
@@ -82,17 +83,30 @@ A_FILTER = st.fixed_dictionaries(
         "actor": st.sampled_from(("pone", "alice", "nobody", "both")),
         "address": st.sampled_from(("10.0.0.7", "10.0.0.0/16", "0.0.0.0/0", "2001:db8::/32", "203.0.113.0/24")),
         "text": st.sampled_from(("chat", "weight", "ops 1", "qwen*", "full queue", "nothing")),
+        "ask": st.sampled_from(("refused", "changes", "policy", "old-keys", "sessions")),
     },
 )
+
+
+SEEN = st.sampled_from((None, None, ("chem",), ("bio", "chem"), ("nobody",), ()))
+"""The teams that whoever asks may see."""
+ANSWERS: dict[str, tuple[set[str], set[str]]] = {
+    "refused": ({"request.denied"}, set()),
+    "changes": ({"policy.changed"}, set()),
+    "policy": ({"policy.changed"}, set()),
+    "old-keys": (set(), {"expired"}),
+    "sessions": (set(), set()),
+}
 
 
 def known_as(name: str) -> tuple[str, ...]:
     return ("pone", "ptwo") if name == "both" else ()
 
 
-def plainly(records: list[dict[str, Any]], asked: dict[str, str]) -> list[int]:
+def plainly(records: list[dict[str, Any]], asked: dict[str, str], teams: tuple[str, ...] | None) -> list[int]:
     """The oracle: the places of the records that fit, newest first."""
-    found = [place for place, record in enumerate(records) if fits(record, asked)]
+    mine = [teams is None or record["actor"]["team"] in teams for record in records]
+    found = [place for place, record in enumerate(records) if mine[place] and fits(record, asked)]
     return sorted(found, key=lambda place: (records[place]["ts"], place), reverse=True)
 
 
@@ -111,6 +125,10 @@ def fits(record: dict[str, Any], asked: dict[str, str]) -> bool:
     }
     if any(said[name] != asked[name] for name in said if name in asked):
         return False
+    if "ask" in asked:
+        events, reasons = ANSWERS[asked["ask"]]
+        if record["event"] not in events and decision["reason"] not in reasons:
+            return False
     if "since" in asked and datetime.fromisoformat(record["ts"]) < datetime.fromisoformat(asked["since"]):
         return False
     if "actor" in asked and actor["pseudonym"] not in (*known_as(asked["actor"]), asked["actor"]):
@@ -147,18 +165,19 @@ def indexed(records: list[dict[str, Any]]) -> sqlite3.Connection:
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["few rows", "many rows"])
-@given(records=st.lists(a_record(), max_size=40), asked=A_FILTER, limit=st.integers(1, 50))
+@given(records=st.lists(a_record(), max_size=40), asked=A_FILTER, limit=st.integers(1, 50), teams=SEEN)
 @settings(deadline=None)
 def test_the_index_finds_what_a_plain_filter_finds(
-    many: bool, records: list[dict[str, Any]], asked: dict[str, str], limit: int
+    many: bool, records: list[dict[str, Any]], asked: dict[str, str], limit: int, teams: tuple[str, ...] | None
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, closing(indexed(records)) as database:
         if many:  # as if everything were common: other ways through the same rows
             patch.setattr(query, "PROBE_ROWS", 2)
             patch.setattr("gateway.audit.index.index_search.PROBE_ROWS", 2)
             patch.setattr(query, "NEAR_ROWS", 5)
-        rows, wanted = Rows(database), read_filter(asked, 0, known_as)
-        expected = plainly(records, asked)
+        rows, wanted = Rows(database), structs.replace(read_filter(asked, 0, known_as), teams=teams)
+        expected = plainly(records, asked, teams)
+        assert [place for place, each in enumerate(records) if matches(wanted, facts_of(each))] == sorted(expected)
         newest = rows.newest(wanted, limit)
         assert [hit.seq for hit in newest] == expected[:limit]
         assert [hit.seq for hit in rows.in_order(wanted, 1, -1, 100)] == sorted(expected)
@@ -219,6 +238,22 @@ def test_a_chain_in_order_is_walked_by_an_index(driver: str) -> None:
     places = Places(1, -1, 9)
     for statement in (query.in_order(FULL, driver, places), query.total(FULL, driver, places)):
         assert any(f"USING INDEX by_{driver}" in step for step in plan(statement))
+
+
+def test_a_rare_question_is_put_together_from_its_indexes_and_a_common_one_is_tested() -> None:
+    asked = Question(any_of=(("event", (1, 2)), ("reason", (3,))), teams=(7,))
+    steps = plan(query.newest(asked, query.BY_ASK, 50))
+    assert sum("USING INDEX by_event" in step or "USING COVERING INDEX by_event" in step for step in steps) == 1
+    assert sum("by_reason" in step for step in steps) == 1
+    assert plan(query.newest(asked, BY_TIME, 50))[0] == "SEARCH records USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    assert len(query.ask_probes(asked)) == 3
+    assert query.ask_probes(Question()) == ()
+
+
+def test_no_team_known_is_no_row_whatever_else_is_asked() -> None:
+    with closing(indexed([])) as database:
+        assert Rows(database).question(structs.replace(read_filter({}, 0), teams=("chem",))) is None
+        assert Rows(database).question(structs.replace(read_filter({}, 0), teams=())) is None
 
 
 def test_the_floor_of_the_newest_is_found_by_id() -> None:

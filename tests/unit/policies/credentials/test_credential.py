@@ -13,6 +13,7 @@ from policies.credentials.credential import (
     Credential,
     JwtCredential,
     Presented,
+    SessionCredential,
     SignedCredential,
 )
 from policies.credentials.credential import read_credential as read_presented
@@ -173,3 +174,15 @@ def test_a_credential_in_the_query_is_refused_whatever_stands_beside_it(name):
 
 def test_other_names_in_a_query_are_no_credential():
     assert read_credential(((b"x-api-key", b"secret"),), "ts=1&monkey=2&tokens=3") == ApiKeyCredential("secret")
+
+
+def test_a_request_that_the_console_hands_on_has_its_session():
+    session = SessionCredential("cookie", "one")
+    assert read_credential(((b"Host", b"h"),), session=session, certificate=CERTIFICATE) is session
+    assert "cookie" not in repr(session)
+
+
+@pytest.mark.parametrize("header", [(b"Authorization", b"Bearer a"), (b"x-api-key", b"a")])
+def test_a_session_and_another_credential_are_two(header):
+    with pytest.raises(ConflictingCredentials):
+        read_credential((header,), session=SessionCredential("cookie", "one"))

@@ -1,0 +1,65 @@
+"""From `console.oidc` of config.yaml to the parts of a sign-in at the provider, opened once with the console."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.configuration.oidc_settings import OidcSettings
+from gateway.configuration.settings import StoreSettings
+from gateway.console.oidc.login_store import LoginStore, OwnLogins
+from gateway.console.oidc.provider_link import ProviderLink
+from gateway.console.oidc.redis_logins import RedisLogins
+from gateway.homes.plain_file import open_plain
+from gateway.limits.redis_connection import connections_to
+from gateway.limits.redis_link import RedisLink
+from policies.console.oidc_id_token import Client
+
+MAX_SECRET_BYTES = 4096
+STORE_TIMEOUT_S = 2.0
+
+
+class ClientSecretFault(Exception):
+    """The client's secret cannot be used; the message is one line with the path and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderParts:
+    """What a sign-in needs beside the sessions."""
+
+    client: Client
+    link: ProviderLink
+    logins: LoginStore
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self.link.close()
+        await self.logins.close()
+
+
+def open_provider(settings: OidcSettings, store: StoreSettings | None, home: Path, clock: Clock) -> ProviderParts:
+    """The parts. Raises ClientSecretFault, and SharedStoreFault for the files of `store`."""
+    client = settings.client()
+    link = ProviderLink(client, read_secret(home / settings.client_secret_file), home, clock)
+    return ProviderParts(client, link, _logins(store, home))
+
+
+def read_secret(path: Path) -> str:
+    """The one line of the file. Raises ClientSecretFault when it is empty, of several lines, or cannot be read.
+
+    That nobody else can read it is asked before the start (`gateway.supervision.startup_files`).
+    """
+    try:
+        with open_plain(path) as file:
+            secret = file.read(MAX_SECRET_BYTES + 1).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        cause = fault.strerror if isinstance(fault, OSError) else "it is not ASCII"
+        raise ClientSecretFault(f"console.oidc.client_secret_file {path} cannot be read: {cause}") from None
+    if not secret or not secret.isprintable() or len(secret) > MAX_SECRET_BYTES:
+        raise ClientSecretFault(f"console.oidc.client_secret_file {path} must hold the client's secret and no more")
+    return secret
+
+
+def _logins(store: StoreSettings | None, home: Path) -> LoginStore:
+    if store is None:
+        return OwnLogins()
+    return RedisLogins(RedisLink(connections_to(store, home), timeout_s=STORE_TIMEOUT_S))

@@ -12,10 +12,13 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import structlog
+from msgspec import to_builtins
 
 from engine.interface import TargetState
 from engine.residency import Residence
 from gateway.admin.admin_socket import AdminSocket
+from gateway.admin.consents import signers_of
+from gateway.admin.request_expiry import keep_to_expiry
 from gateway.audit.anchors import AnchoredLog, Anchors, open_places
 from gateway.audit.audit_disk import RealDisk
 from gateway.audit.audit_keeping import AuditKeeping
@@ -29,9 +32,13 @@ from gateway.audit.counts import CountedLog, OpenRuns
 from gateway.audit.disk_guard import DiskGuard
 from gateway.audit.hold_book import HoldBook
 from gateway.audit.index.index_keeper import IndexKeeper
+from gateway.audit.log_upkeep import LogUpkeep
+from gateway.audit.retention_book import RetentionBook
 from gateway.audit.sealed_record import RecordSealer
 from gateway.audit.segment_keeper import SegmentKeeper
 from gateway.audit.signed_log import sign_log
+from gateway.audit.standing_facts import hosts_told, keys_told, models_told, settings_told
+from gateway.audit.standing_records import StandingRecords
 from gateway.audit.vault import Vault, opened_vault
 from gateway.backdoor.back_door import watch_from
 from gateway.certificate_verifier import CertificateVerifier
@@ -56,6 +63,7 @@ from gateway.http.listener import Listener
 from gateway.identity import Identity, Verifiers
 from gateway.keys.api_key_verifier import ApiKeyVerifier
 from gateway.keys.first_key import forget_first_key
+from gateway.keys.key_addresses import KeyAddresses
 from gateway.keys.key_sharing import open_sharing
 from gateway.keys.key_store import KeyStore
 from gateway.keys.key_watch import KeyWatch
@@ -66,9 +74,11 @@ from gateway.limits.budget_book import BudgetBook
 from gateway.limits.memory_store import MemoryStore
 from gateway.limits.shared_store import open_shared_store
 from gateway.listeners import make_listener, open_tls, settings_of
+from gateway.machine.clock_state import read_clock_state
 from gateway.metrics import Metrics
+from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.kept_policy import KeptPolicy
-from gateway.policy_file.policy_reading import PolicyFile
+from gateway.policy_file.policy_reading import PolicyFile, Written
 from gateway.policy_file.policy_watch import PolicyWatch, WatchParts
 from gateway.policy_in_force import PolicyInForce
 from gateway.readiness import Facts, Lack, lacks
@@ -88,7 +98,9 @@ from policies.addresses.networks import Address
 from policies.admitting.bands import band_terms
 from policies.audit_record import Actor, system_record
 from policies.auditing.refusal_sampling import RefusalSampling
+from policies.credentials.key_record import KeyRecord
 from policies.credentials.principal import Principal
+from policies.credentials.public_key import PublicKeyRecord
 from policies.limiting.guessing import Guessing
 
 log = structlog.get_logger("corral.gateway")
@@ -154,6 +166,8 @@ class App:
         self._console: OpenedConsole | None = None
         self._sampling = RefusalSampling(setting.config.audit.full_refusals_per_minute)
         self._keeping = self._make_keeping(place)
+        self._consents = signers_of(setting.config, setting.home.path)
+        self._upkeep = LogUpkeep(setting.home.audit, place, audit_log, setting.config.audit, vault.persons)
         self.gate = self._make_gate()
         upstreams = [each for each in self.dispatcher.engines if isinstance(each, OllamaUpstream) and each.counts]
         self._counts = CountRecords(audit_log.submit, stamp_now, self._runs, self._process, (self._pool, upstreams))
@@ -162,6 +176,7 @@ class App:
         self._deaths.subscribe(self.dispatcher.suspects.confirm)
         self.dispatcher.suspects.count_deaths_by(lambda target: self._deaths.count(target.removeprefix("pool:")))
         self._key_watch = KeyWatch(keys, self._clock, self.gate.audit.noted_later)
+        self._key_addresses = KeyAddresses(self._clock, self.gate.audit.noted_later, vault.persons.label)
         self._listeners: dict[ListenerName, Listener] = {}
         self._admin_socket = AdminSocket(setting.home.admin_socket, self._act, admin_gid=admin_gid(setting.config))
         self._policy_watch = self._make_policy_watch()
@@ -181,7 +196,9 @@ class App:
         """Connect, accept, and say so in the log."""
         in_force = self.gate.in_force
         policy = {"policy_hash": in_force.hash, "policy_author": in_force.author}
-        await self._note("gateway.started", {**policy, "process": self._process})
+        await self._note("gateway.started", {**policy, "process": self._process, **self._consents.told()})
+        await self._upkeep.begin(has_signers=bool(self._consents.signers))
+        await asyncio.to_thread(ContentTermsBook(self._setting.home.path).keep, in_force.policy)
         self._back_door.hold_unchecked()
         if self._shared is not None:
             await self._shared.start(self.gate.audit.noted_later)
@@ -201,8 +218,11 @@ class App:
         await self._admin_socket.start()
         self._go("housekeeping", self._housekeeping().run())
         self._go("audit keeping", self._keeping.run())
+        self._go("audit upkeep", self._upkeep.run())
+        self._go("act requests", keep_to_expiry(self._consents.book, self._audit_log.record))
         self._go("audit index", IndexKeeper(self._setting.home).run())
         self._go("policy watch", self._policy_watch.run())
+        self._go("standing records", self._standing().run())
         retention = keep_to_retention(self._vault.content, self._clock, self.gate.audit.noted_later)
         self._go("content retention", retention)
         self._go("counts", self._counts.run(self._setting.config.audit.count_every_s))
@@ -380,8 +400,30 @@ class App:
     def _make_keeping(self, place: str) -> AuditKeeping:
         audit, writer = self._setting.home.audit, self._audit_log.writer
         keeper = SegmentKeeper(audit / place, RealDisk(), lambda: writer.open_from, lambda: writer.closed)
-        days = self._setting.config.audit.retention_days
-        return AuditKeeping(self._audit_log, keeper, HoldBook(audit), days, self._sampling)
+        days, in_force = self._setting.config.audit.retention_days, RetentionBook(audit).days_to_prune_by
+        return AuditKeeping(self._audit_log, keeper, HoldBook(audit), days, self._sampling, in_force)
+
+    def _standing(self) -> StandingRecords:
+        """What is in force, told to the log for its reports."""
+        config, gate = self._setting.config, self.gate
+        return StandingRecords(
+            {
+                "inventory.keys": lambda: keys_told(self._all_keys(), self._now_s(), self._vault.persons.pseudonym),
+                "inventory.settings": lambda: settings_told(config, gate.in_force.policy),
+                "inventory.egress": lambda: hosts_told(config, gate.in_force.policy),
+                "inventory.models": lambda: models_told(gate.catalogue.cards()),
+                "inventory.clock": lambda: to_builtins(read_clock_state()),
+                "inventory.anchors": lambda: {"places": self.anchors.shown()["places"]},
+            },
+            self._audit_log.record,
+            self._now_s,
+        )
+
+    def _all_keys(self) -> tuple[KeyRecord | PublicKeyRecord, ...]:
+        return (*self._keys.records(), *self._keys.public_keys.records())
+
+    def _now_s(self) -> float:
+        return self._clock.unix_ns() / 1e9
 
     def _may_answer_early(self) -> bool:
         """Where the end of a request may be recorded after its answer, as long as the log keeps up."""
@@ -394,17 +436,24 @@ class App:
             stamp=stamp_now,
             record=self._audit_log.record,
             take=self.take_policy,
-            keep=KeptPolicy(setting.home.run).keep,
+            keep=self._keep_policy,
             live_keys=self._key_watch.active_by_team,
             refused=self.metrics.policy_refused,
         )
-        return PolicyWatch(PolicyFile(setting.policy_file, setting.config.policy.signers), setting.in_force, parts)
+        file = PolicyFile(setting.policy_file, setting.config.policy.signers, ContentTermsBook(setting.home.path))
+        return PolicyWatch(file, setting.in_force, parts)
+
+    def _keep_policy(self, written: Written) -> None:
+        """What a gateway after this one goes by: the policy itself, and what it keeps of content."""
+        KeptPolicy(self._setting.home.run).keep(written)
+        ContentTermsBook(self._setting.home.path).keep(self.gate.in_force.policy)
 
     # ---- what parts call back
 
     def _accepted(self, principal: Principal, client: Address) -> None:
         """A key was used: note it, and delete the file that held the first one."""
         self._key_watch.used(principal, client)
+        self._key_addresses.seen(principal, client)
         try:
             if forget_first_key(self._setting.home, principal.key_id):
                 self.gate.audit.noted_later("first_key.deleted", {"key_id": principal.key_id})
@@ -465,6 +514,7 @@ class App:
                 files=lambda: self._tls.ends if self._tls is not None else (),
                 key_sets=self._tokens.key_set_ages,
             ),
+            shows_names=not self._consents.signers,
         )
         config = self._setting.config
         return open_console(config.console, config.store, world, self._peppers, self.metrics)
@@ -487,6 +537,7 @@ class App:
             vault=self._vault,
             anchors=self.anchors.shown,
             console=self._console_shown,
+            consents=self._consents,
         )
 
     async def _console_shown(self) -> dict[str, Any] | None:

@@ -32,6 +32,7 @@ from gateway.http.tls_context import TlsFault
 from gateway.keys.pepper import UnfitPepper
 from gateway.limits.redis_connection import SharedStoreFault
 from gateway.logs import configure_logs
+from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.kept_policy import KeptPolicy
 from gateway.policy_file.policy_reading import PolicyFile
 from gateway.setting import Setting, UnknownGroup
@@ -112,7 +113,9 @@ def _read_setting(arguments: argparse.Namespace) -> Setting:
         home=home,
         config=config,
         policy_file=arguments.policy,
-        in_force=KeptPolicy(home.run).load(PolicyFile(arguments.policy, config.policy.signers)),
+        in_force=KeptPolicy(home.run).load(
+            PolicyFile(arguments.policy, config.policy.signers, ContentTermsBook(home.path))
+        ),
         sockets=sockets,
         groups_configured=not config.tls.host_openssl_config,
     )

@@ -326,6 +326,7 @@ def _result(exchange: Exchange) -> Result:
         finish=exchange.finish,
         target=exchange.target,
         taken_by=exchange.taken_by(),
+        slot_us=round(exchange.slot_s() * 1e6) if ran else None,
     )
 
 

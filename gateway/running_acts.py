@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from msgspec import to_builtins
 from engine.residency import Residence
 from gateway.admin.act import Act, ActContext, Outcome, perform_one_of
 from gateway.admin.admin_acts import ACTS
+from gateway.admin.consents import Consents
 from gateway.audit.anchor_words import home_words
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.hold_book import HoldBook
@@ -52,6 +53,7 @@ class RunningActs:
     anchors: Callable[[], dict[str, Any]] = dict
     vault: Vault | None = None
     console: Callable[[], Awaitable[dict[str, Any] | None]] | None = None
+    consents: Consents = field(default_factory=Consents)
 
     async def perform(self, name: str, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
         """Do the act `name` for `actor`. Raises what `perform_one_of` raises."""
@@ -69,6 +71,7 @@ class RunningActs:
             holds=HoldBook(self.home.audit),
             vault=self.vault,
             changes_of=partial(changes_of, self.home),
+            consents=self.consents,
         )
         own = {
             "status": Act(lambda asked, told: Outcome(result=self._status(asked, told).result | {"console": console})),

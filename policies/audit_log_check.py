@@ -14,6 +14,9 @@ Rules:
      `audit.pruned` that stands below the last checkpoint tells exactly that line's `prev` and tree. Any other gap is
      tampering. A reader who begins later on purpose (`partial`) is asked for the first half only.
  (5) What lies behind the last checkpoint is chained and not proven: whoever can write the files could have made it.
+ (6) Where the key of the chain's checkpoints changes, an `audit_key.rotated` that leads to the new key stands at or
+     behind the last checkpoint of the old one and before the first of the new one, unless it was pruned, or lies
+     before or behind what was asked for.
 """
 
 import hashlib
@@ -27,11 +30,13 @@ from msgspec import Struct
 from policies.audit_chain import Fault, Position, StoredLine
 from policies.auditing.chain_seen import SEEN, Seen, read_seen
 from policies.auditing.checkpoint import Checkpoint
+from policies.auditing.checkpoint_trail import Turn
+from policies.auditing.key_change import ROTATED, KeyChange, read_rotated
 from policies.auditing.merkle import EMPTY, MAX_SIZE, CompactRange, GrowingTree, leaf_hash
 from policies.auditing.segment_records import OPENED, PRUNED, SEALED, Pruned, read_opened, read_pruned
 
 MAX_GAP = 2000
-_TOLD = re.compile(rb'"event":"(?:segment\.opened|segment\.sealed|audit\.pruned|chain\.seen)"')
+_TOLD = re.compile(rb'"event":"(?:segment\.opened|segment\.sealed|audit\.pruned|chain\.seen|audit_key\.rotated)"')
 
 
 class Promise(Struct, frozen=True):
@@ -88,9 +93,20 @@ class Scope(Struct, frozen=True):
 class LogCheck:
     """One pass over one chain. `watch` the lines, then ask for the `findings`."""
 
-    def __init__(self, scope: Scope, own: Sequence[Checkpoint], anchors: Iterable[Promise] = ()) -> None:
-        """`own` are the chain's own checkpoints, signatures verified, sizes growing; `anchors` what others kept."""
+    def __init__(
+        self,
+        scope: Scope,
+        own: Sequence[Checkpoint],
+        anchors: Iterable[Promise] = (),
+        turns: Sequence[Turn] = (),
+    ) -> None:
+        """`own` are the chain's own checkpoints, signatures verified, sizes growing; `anchors` what others kept.
+
+        `turns` are where the key of the own ones changes.
+        """
         self._scope = scope
+        self._turns = turns
+        self._rotated: list[tuple[int, KeyChange]] = []
         self._own = own
         self._promises: list[Checkpoint | Promise] = sorted([*own, *anchors], key=lambda each: each.size)
         self._next = 0
@@ -165,6 +181,7 @@ class LogCheck:
             text = f"the tail was cut: {_name(promise)} covers {promise.size} lines, and there are {self._tree.size}"
             self._blame(self._last, self._tree.size, text)
         self._judge_gaps()
+        self._judge_turns()
         begins_late = self._scope.begin.tree.size > 0 and not self._scope.partial
         return self._judge_gap_at_the_beginning() if begins_late else None
 
@@ -174,6 +191,15 @@ class LogCheck:
             if min(after, size) - before > MAX_GAP:
                 text = f"a checkpoint was taken away: {after - before} lines after that of size {before} have none"
                 self._blame(self._last, before, text)
+
+    def _judge_turns(self) -> None:
+        """Rule (6)."""
+        begin, size = self._scope.begin.tree.size, self._tree.size
+        for turn in self._turns:
+            told = any(seq in range(turn.before, turn.first) and told.new == turn.key for seq, told in self._rotated)
+            if begin <= turn.before and turn.first <= size and not told:
+                text = f"the checkpoint of size {turn.first} is under a new key, and no record before it tells of that"
+                self._blame(self._last, turn.before, text)
 
     def _judge_gap_at_the_beginning(self) -> Pruned | None:
         first = self._scope.begin.tree.size
@@ -201,6 +227,8 @@ class LogCheck:
             self._pruned.append((seq, pruned))
         elif told.event == SEEN and (seen := read_seen(data, self._scope.chain, seq)) is not None:
             self._seen.append(seen)
+        elif told.event == ROTATED and (change := read_rotated(data)) is not None:
+            self._rotated.append((seq, change))
 
     def _begin_segment(self, seq: int) -> None:
         last = self._last

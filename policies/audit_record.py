@@ -78,6 +78,15 @@ ADMIN_EVENTS: dict[str, tuple[Stage, str]] = {
     "audit.viewed": ("admin", "C3304I"),
     "audit.reviewed": ("admin", "C3305I"),
     "audit.review_refused": ("admin", "C3305W"),
+    "audit.reported": ("admin", "C3320I"),
+    "audit.hashed": ("admin", "C3144I"),
+    "act.asked": ("admin", "C3340I"),
+    "act.refused": ("admin", "C3340W"),
+    "act.approved": ("admin", "C3341I"),
+    "person.named": ("admin", "C3343I"),
+    "retention.shortened": ("admin", "C3344I"),
+    "audit_key.change_ordered": ("admin", "C3350I"),
+    "chain.retired": ("admin", "C3351I"),
 }
 SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "gateway.started": ("system", "C3000I"),
@@ -120,6 +129,17 @@ SYSTEM_EVENTS: dict[str, tuple[Stage, str]] = {
     "tls.reloaded": ("system", "C3040I"),
     "tls.reload_failed": ("system", "C3040W"),
     "tls.expiring": ("system", "C3041W"),
+    "inventory.keys": ("system", "C3321I"),
+    "inventory.settings": ("system", "C3322I"),
+    "inventory.egress": ("system", "C3323I"),
+    "inventory.models": ("system", "C3324I"),
+    "inventory.clock": ("system", "C3325I"),
+    "inventory.anchors": ("system", "C3326I"),
+    "key.seen_from": ("system", "C3327I"),
+    "act.expired": ("system", "C3342I"),
+    "retention.waits": ("system", "C3344W"),
+    "audit_key.rotated": ("system", "C3350W"),
+    "chain.resumed": ("system", "C3352I"),
 }
 EVENTS = REQUEST_EVENTS | ADMIN_EVENTS | SYSTEM_EVENTS
 """Event -> its stage and code. Codes end in I (went well), W (refused, cut off, worth a look) or E (our fault)."""
@@ -212,7 +232,8 @@ class Result(Struct, frozen=True, kw_only=True):
     `admission` is the queue's decision: admitted (a slot at once), queued, refused (at once) or refused_late (after a
     wait). `predicted_wait_ms` is the wait it expected when it was asked, `queued_ms` the wait there was, both exact;
     `retry_after_s` the time to come back that a refusal was told. `taken_by` is the life of the worker that took it, or
-    `upstream` for one that began to answer; what nobody took has none.
+    `upstream` for one that began to answer; what nobody took has none. `slot_us` is how long it held its slot, in
+    microseconds: whole numbers, so that sums of them are exact.
     """
 
     status: int | None = None
@@ -230,6 +251,7 @@ class Result(Struct, frozen=True, kw_only=True):
     finish: str = ""
     target: str = ""
     taken_by: str = ""
+    slot_us: int | None = None
 
 
 class Change(Struct, frozen=True, kw_only=True):

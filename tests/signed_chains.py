@@ -11,7 +11,18 @@ from gateway.audit.checkpointer import Checkpointer
 from gateway.audit.log_verification import Ask, LogReport, verify_log
 from gateway.audit.trusted_keys import read_trusted_keys
 from policies.audit_chain import encode_entry
-from policies.audit_record import Action, Actor, Decision, RequestFacts, Result, Source, Stamp, request_record
+from policies.audit_record import (
+    Action,
+    Actor,
+    Decision,
+    RequestFacts,
+    Result,
+    Source,
+    Stamp,
+    request_record,
+    system_record,
+)
+from policies.auditing.key_change import ROTATED, change_details
 
 FACTS = RequestFacts(
     request_id="r",
@@ -64,6 +75,10 @@ class SignedChain:
         self.writer = ChainWriter(self.folder, QuickDisk(), segment_bytes, end)
         self.key = open_audit_key(home)
         self.checkpointer = Checkpointer.open(self.folder, self.key, self.writer.tree, self.disk, self.clock)
+        if self.checkpointer.behind:
+            told = [change_details(each) for each in self.checkpointer.behind]
+            self.writer.commit([encode_entry(system_record(ROTATED, Stamp(0, 0, "boot"), each)) for each in told])
+            self.checkpointer.turn(self.key, self.writer.tree)
 
     def add(self, *bodies: bytes, sign: bool = False) -> None:
         """One commit, and a checkpoint if one is due or asked for."""

@@ -3,23 +3,32 @@
 An act's plan is a plain function of its arguments and an `ActContext`; it changes nothing and answers
 an `Outcome`. `perform` writes the records first and changes the key store only once they are durable,
 so no change can be missing in the log. A change that is refused is recorded too.
+
+An act that needs two persons (policies/approval/two_persons.py) is planned like every other. Without an approval the
+request for one is recorded and kept, and nothing else is done; with one, that is used up before the act's own records.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
+import msgspec
+
+from gateway.admin.consents import Consents
 from gateway.audit.hold_book import HoldBook
 from gateway.audit.vault import Vault
 from gateway.keys.key_changes import KeyChange, audit_change
 from gateway.keys.key_store import KeyStore
+from policies.approval.two_persons import ALONE, Asking, Effect, NotApproved, purpose_of, told_time
 from policies.audit_record import Actor, Change, Decision, Entry, Stamp, admin_record
 from policies.auditing.review import Span
 from policies.errors import PolicyUnavailable
 from policies.policy import Policy
 
 Json = dict[str, Any]
+REQUEST_ID_BYTES = 8
 
 
 class ActRefused(Exception):
@@ -36,8 +45,8 @@ class ActContext:
 
     `actor` is the person behind the act as the kernel knows them, `stamp` says when they asked. `peppers` reads the
     pepper file or raises UnfitPepper: only new keys need it, and without it a lockdown must still begin. `vault` is
-    what can be opened of the log, None where nothing of it is. `changes_of` counts what a person of that name changed
-    in stretches of the log; it blocks.
+    what can be opened of the log, None where nothing of it is. `consents` are those who must agree to some acts.
+    `changes_of` counts what a person of that name changed in stretches of the log; it blocks.
     """
 
     keys: KeyStore
@@ -51,6 +60,7 @@ class ActContext:
     holds: HoldBook | None = None
     vault: Vault | None = None
     changes_of: Callable[[str, tuple[Span, ...]], int] | None = None
+    consents: Consents = field(default_factory=Consents)
 
     @property
     def now_s(self) -> float:
@@ -103,6 +113,13 @@ async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, co
     async with context.keys.changing:
         try:
             outcome = act.plan(arguments, context)
+            try:
+                consent = _consent(name, outcome, arguments, context)
+                if consent is None:
+                    return await _ask(name, outcome, arguments, context)
+            except NotApproved as fault:
+                raise ActRefused(fault.reason, str(fault)) from fault
+            outcome = _with_consent(outcome, consent)
             await _record_changes(outcome, arguments, context)
             for long_step in outcome.slow:
                 await asyncio.to_thread(long_step)
@@ -114,6 +131,69 @@ async def perform_one_of(acts: Mapping[str, Act], name: str, arguments: Json, co
                 await _record_refusal(act.refused_event, name, arguments, context, fault.reason)
             raise
     return outcome.result
+
+
+def _consent(name: str, outcome: Outcome, arguments: Json, context: ActContext) -> dict[str, str] | None:
+    """What the act's records say of who agreed; nothing where nobody must, None where it must be asked for first.
+
+    What changes nothing needs nobody. Raises NotApproved.
+    """
+    approval = _text(arguments, "approval")
+    if not outcome.notes or not purpose_of(name, arguments):
+        if approval:
+            raise NotApproved("approval_unneeded", "this is done without an approval: leave --approval out")
+        return {}
+    if not context.consents.signers:
+        return {"two_persons": ALONE}
+    if not approval:
+        return None
+    effects = _effects(outcome)
+    names = context.consents.approved(approval, arguments, effects, context.actor.id, context.now_s)
+    return {"approval": approval, "signers": ", ".join(names)}
+
+
+def _with_consent(outcome: Outcome, consent: dict[str, str]) -> Outcome:
+    if not consent:
+        return outcome
+    notes = tuple((event, _telling(note, consent)) for event, note in outcome.notes)
+    told = {"two_persons": ALONE} if "two_persons" in consent else {"approval": consent["approval"]}
+    return replace(outcome, notes=notes, result=outcome.result | told)
+
+
+def _telling(note: Change, consent: dict[str, str]) -> Change:
+    return msgspec.structs.replace(note, details={**note.details, **consent})
+
+
+async def _ask(name: str, outcome: Outcome, arguments: Json, context: ActContext) -> Json:
+    """Record what is asked for, keep it, and answer the text to sign. Raises NotApproved, AuditUnavailable."""
+    consents, effects = context.consents, _effects(outcome)
+    asking = Asking(
+        id=context.random_bytes(REQUEST_ID_BYTES).hex(),
+        home=consents.deployment(),
+        act=name,
+        asker=context.actor.name,
+        asker_id=context.actor.id,
+        asked_s=int(context.now_s),
+    )
+    request = consents.asked(asking, arguments, effects, context.now_s)
+    told: dict[str, str | int | float | bool] = {
+        **effects[0].details,
+        "act": name,
+        "request": asking.id,
+        "ends": told_time(asking.ends_s),
+        "text_sha256": sha256(request.text.encode()).hexdigest(),
+    }
+    change = Change(
+        object=effects[0].object, details=told, reason=_text(arguments, "reason"), ticket=_text(arguments, "ticket")
+    )
+    decision = Decision(effect="allow", policy_hash=context.policy_hash)
+    await context.record(admin_record("act.asked", context.stamp, context.actor, change, decision))
+    consents.keep(request)
+    return {"asked": {"id": asking.id, "ends": told_time(asking.ends_s), "text": request.text}}
+
+
+def _effects(outcome: Outcome) -> list[Effect]:
+    return [Effect(event, note.object, note.details) for event, note in outcome.notes]
 
 
 async def _record_changes(outcome: Outcome, arguments: Json, context: ActContext) -> None:
@@ -139,7 +219,7 @@ async def _record_refusal(event: str, act: str, arguments: Json, context: ActCon
 
 def _object_of(act: str, arguments: Json) -> str:
     """What the act would have changed, as far as its arguments say."""
-    by_id = {"grants.end": "grant", "holds.lift": "hold"}.get(act, "key")
+    by_id = {"grants.end": "grant", "holds.lift": "hold", "acts.approve": "request"}.get(act, "key")
     for name, kind in (("id", by_id), ("actor", "actor"), ("jti", "token"), ("team", "team")):
         if subject := _text(arguments, name):
             return f"{kind}:{subject}"

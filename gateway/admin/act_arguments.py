@@ -16,10 +16,11 @@ Names = Annotated[tuple[Text, ...], Meta(max_length=64)]
 
 
 class Arguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every act takes: why it is done, and the ticket that asked for it."""
+    """What every act takes: why it is done, the ticket that asked for it, and the id of what two persons approved."""
 
     reason: Text = ""
     ticket: Text = ""
+    approval: Annotated[str, Meta(max_length=64)] = ""
 
 
 class ErasePerson(Arguments, frozen=True, kw_only=True):
@@ -183,6 +184,55 @@ class ReviewAct(Arguments, frozen=True, kw_only=True):
     filter_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     hits: Annotated[int, Meta(ge=0)]
     ranges: Annotated[str, Meta(max_length=4096)]
+
+
+class NamePerson(Arguments, frozen=True, kw_only=True):
+    """By a pseudonym."""
+
+    pseudonym: Text
+
+
+class SetRetention(Arguments, frozen=True, kw_only=True):
+    """For how many days the log is kept from now on."""
+
+    days: int
+
+
+class RotateAuditKey(Arguments, frozen=True, kw_only=True):
+    """Nothing of its own."""
+
+
+class RetireChain(Arguments, frozen=True, kw_only=True):
+    """The chain's name, as its folder is called."""
+
+    chain: Text
+
+
+class HashAct(Arguments, frozen=True, kw_only=True):
+    """Whose digest of a text is about to be told, and the digest."""
+
+    team: Text
+    digest: Text
+
+
+class ApproveAct(Arguments, frozen=True, kw_only=True):
+    """The request's id, and the signature's file in base64."""
+
+    id: Text
+    signature: Annotated[str, Meta(max_length=24 * 1024)]
+
+
+class ListRequests(Arguments, frozen=True, kw_only=True):
+    """Nothing of its own."""
+
+
+class ReportAct(Arguments, frozen=True, kw_only=True):
+    """A report of the log: which, of what week or month, its SHA-256, and by what it was signed (empty: not)."""
+
+    kind: Annotated[str, Meta(pattern="^(audit|cost)$")]
+    period: Annotated[str, Meta(pattern="^[0-9]{4}-(W?[0-9]{2})$")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    signed: Annotated[str, Meta(pattern="^(|ssh|audit key)$")] = ""
 
 
 class ListTeams(Arguments, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.admin.act import ActContext, ActRefused, Outcome
 from gateway.admin.act_arguments import EraseContent, ErasePerson, ReadContent, read_arguments
+from gateway.admin.request_book import RequestsBroken
 from gateway.audit.vault import Vault
 from policies.audit_record import Change, clean
 from policies.auditing.person_fields import words_of
@@ -43,7 +44,11 @@ def erase_person(arguments: Json, context: ActContext) -> Outcome:
         result={"erased": [_digest(each) for each in pseudonyms], "remains": _remains(names, context), **told},
         notes=tuple(_person_note(each, told | {"keys": vault.persons.count_keys(each)}, asked) for each in pseudonyms),
         slow=(partial(_erase, vault, (*pseudonyms, *remarks), texts),),
-        then=(vault.persons.refresh, *(partial(context.keys.forget, name) for name in names)),
+        then=(
+            vault.persons.refresh,
+            *(partial(context.keys.forget, name) for name in names),
+            partial(_forget_requests, context, names),
+        ),
     )
 
 
@@ -137,6 +142,14 @@ def _erase(vault: Vault, pseudonyms: tuple[str, ...], requests: tuple[str, ...])
         if pseudonyms:
             vault.persons.erase(*pseudonyms)
     except OSError as fault:
+        raise PolicyUnavailable("erasure_unfinished") from fault
+
+
+def _forget_requests(context: ActContext, names: tuple[str, ...]) -> None:
+    """Requests for two persons in whose texts every word of a name stands. Raises PolicyUnavailable."""
+    try:
+        context.consents.book.forget_naming(lambda text: any(words_of(name) <= words_of(text) for name in names))
+    except RequestsBroken as fault:
         raise PolicyUnavailable("erasure_unfinished") from fault
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gateway.audit.audit_log import AuditLog
 from gateway.audit.audit_place import hold_place, this_host
+from gateway.audit.retention_book import RetentionBook
 from gateway.audit.sealed_record import RecordSealer
 from gateway.audit.signed_log import sign_log
 from gateway.audit.vault import opened_vault
@@ -14,7 +15,7 @@ from policies.audit_record import Entry
 
 
 def write_first_records(home: Home, entries: tuple[Entry, ...]) -> None:
-    """Begin the chain of `home` with `entries`, and what opens them, lasting when this returns.
+    """Begin the chain of `home` with `entries`, and what opens them, lasting when this returns, and its retention.
 
     In a thread with a loop of its own, so that it can be called with or without one running. Raises
     NoPlace, KeysNotOpened, AuditNotOpened, AuditUnavailable.
@@ -34,6 +35,7 @@ async def _write(home: Home, entries: tuple[Entry, ...]) -> None:
                 sign_log(log, place.folder)
                 for entry in entries:
                     await log.record(entry)
+                RetentionBook(home.audit).save(AuditSettings().retention_days)
             finally:
                 await log.close()
     finally:

@@ -13,8 +13,8 @@ CONFIG_YAML = """\
 # admin:                  # metrics and administration; leave it on loopback
 #   address: 127.0.0.1
 #   port: 8444
-# console:                # pages in a browser for those who review the log and run the teams: docs/console.md
-#   enabled: true
+console:                  # pages in a browser for those who review the log and run the teams: docs/console.md
+  enabled: true           # on loopback, until policy.yaml lists networks for it and people are proven
 #   port: 8445
 
 # tls:                    # made by corral init; clients trust tls/ca.pem

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.admin.act import ActContext
 from gateway.admin.admin_acts import perform
 from gateway.admin.admin_peer import user_name
+from gateway.admin.consents import signers_of
 from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
 from gateway.audit.hold_book import HoldBook
@@ -17,7 +18,7 @@ from gateway.audit.persons import Persons
 from gateway.audit.sealed_record import RecordSealer
 from gateway.audit.signed_log import sign_log
 from gateway.audit.vault import opened_vault
-from gateway.configuration.config import load_policy
+from gateway.configuration.config import load_config, load_policy
 from gateway.configuration.settings import AuditSettings
 from gateway.homes.home import Home
 from gateway.homes.home_lock import hold_home
@@ -36,12 +37,13 @@ async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
     """Do the act as this process's user and answer its result.
 
     Raises what `perform` raises, and HomeInUse, NotTheOwner, UnfitPepper, NoPlace, KeysNotOpened, AuditNotOpened,
-    the faults of policy.yaml, and OSError.
+    the faults of both files, and OSError.
     """
     _require_owner(home)
     async with AsyncExitStack() as held:
         held.enter_context(hold_home(home, shared=False))
         policy, peppers = load_policy(home.policy), load_peppers(home.pepper)
+        consents = signers_of(load_config(home.config), home.path)
         keys = held.enter_context(closing(KeyStore.open(home.keys)))
         vault = held.enter_context(opened_vault(home))
         log = await _open_log(home, vault.persons, held)
@@ -56,6 +58,7 @@ async def perform_offline(home: Home, act: str, arguments: Json) -> Json:
             holds=HoldBook(home.audit),
             vault=vault,
             changes_of=partial(changes_of, home),
+            consents=consents,
         )
         return await perform(act, arguments, context)
 

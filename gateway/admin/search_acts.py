@@ -7,7 +7,7 @@ What was asked may name a person, so it goes into the log as a remark does: enci
 from typing import Any
 
 from gateway.admin.act import ActContext, Outcome
-from gateway.admin.act_arguments import ExportAct, QueryAct, SearchAct, read_arguments
+from gateway.admin.act_arguments import ExportAct, QueryAct, ReportAct, SearchAct, read_arguments
 from policies.audit_record import Change
 
 Json = dict[str, Any]
@@ -47,6 +47,15 @@ def record_query_removed(arguments: Json, _context: ActContext) -> Outcome:
     asked = read_arguments(arguments, QueryAct)
     details: Json = {"filter": asked.filter, "filter_hash": asked.filter_hash, "saved": asked.name}
     return _noted("audit.query_removed", "audit:query", details, asked)
+
+
+def record_report(arguments: Json, _context: ActContext) -> Outcome:
+    """Somebody is about to be handed a report of the log; its hash says which bytes."""
+    asked = read_arguments(arguments, ReportAct)
+    details: Json = {"kind": asked.kind, "period": asked.period, "sha256": asked.sha256, "signed": asked.signed}
+    said = {name: value for name, value in details.items() if value != ""}
+    change = Change(object="audit:report", details=said, reason=asked.reason, ticket=asked.ticket)
+    return Outcome(result={"recorded": "audit.reported"}, notes=(("audit.reported", change),))
 
 
 def _noted(event: str, what: str, details: Json, asked: SearchAct | QueryAct) -> Outcome:

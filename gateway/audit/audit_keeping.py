@@ -39,11 +39,13 @@ class AuditKeeping:
         holds: HoldBook,
         retention_days: int,
         sampling: RefusalSampling,
+        days_in_force: Callable[[], int] | None = None,
     ) -> None:
+        """`days_in_force` is asked before each pruning, and overrules `retention_days`."""
         self._log = audit_log
         self._keeper = keeper
         self._holds = holds
-        self._retention_days = retention_days
+        self._days = days_in_force or (lambda: retention_days)
         self._sampling = sampling
         self._recorded: Pruned | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit-keeping")
@@ -59,7 +61,11 @@ class AuditKeeping:
                     await self.keep_segments(stamp_now().unix_us / 1e6)
                 await asyncio.sleep(ROUND_S)
         finally:
-            self._thread.shutdown()
+            self.close()
+
+    def close(self) -> None:
+        """End the thread that looks at segments."""
+        self._thread.shutdown()
 
     async def tell_counts(self) -> None:
         """Record the refusals counted since the last time; a count that cannot be recorded waits for the next."""
@@ -101,7 +107,7 @@ class AuditKeeping:
             log.info("audit.pruned", first_seq=pruned.first_seq, last_seq=pruned.last_seq)
 
     def _prunable(self, now_s: float) -> Pruned | None:
-        return self._keeper.prunable(now_s, self._retention_days, self._holds.holds())
+        return self._keeper.prunable(now_s, self._days(), self._holds.holds())
 
     async def _tell(self, sample: Sample) -> None:
         details: dict[str, str | int | float | bool] = {

@@ -3,10 +3,15 @@
     $CORRAL_HOME/audit-key.pem      Ed25519, PKCS#8, readable by its owner alone
     $CORRAL_HOME/audit/deployment   sixteen hex digits, made once: two homes are never taken for each other
     $CORRAL_HOME/audit/audit.vkey   one verifier key a line, for every chain that was ever opened under this key
+    $CORRAL_HOME/audit/key-changes  every rotation of the key, signed by the old one and the new one
 
 Key and name are made together with the first chain. A key that is gone while verifier keys tell of one is not made
 anew: a log that changes its key in silence is what an intruder would write. A rotated key is a line more for its
-chains in audit.vkey; every key listed for a chain verifies its checkpoints.
+chains in audit.vkey; every key that follows from a listed one by `key-changes` verifies a chain's checkpoints.
+
+A rotation is three lasting steps: the new key beside the old one (`audit-key.next.pem`), the change that both have
+signed, the new key in the old one's place. Where it was cut off before the second step it never was; behind it, the
+next opening ends it. So there is always one key, and a change for every key that ever signed.
 """
 
 import contextlib
@@ -30,11 +35,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gateway.audit.audit_disk import Disk, RealDisk, replace_file
 from gateway.homes.private_file import sync_directory, write_private
-from policies.auditing.checkpoint import origin_of
+from policies.auditing.checkpoint import deployment_of, origin_of
 from policies.auditing.checkpoint_trail import end_name
+from policies.auditing.key_change import KeyChange, open_change, read_changes, sign_change
 from policies.auditing.signed_note import Ed25519Signer, Ed25519Verifier, NoteBroken, read_vkey
 
 KEY_NAME = "audit-key.pem"
+NEXT_KEY_NAME = "audit-key.next.pem"
+CHANGES_NAME = "key-changes"
 DEPLOYMENT_NAME = "deployment"
 VKEY_NAME = "audit.vkey"
 MAX_FILE_BYTES = 1024 * 1024
@@ -47,11 +55,34 @@ class UnfitAuditKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AuditKey:
-    """What the chains of one home are signed with; `listing` is the folder that holds audit.vkey."""
+    """What the chains of one home are signed with; `listing` is the folder that holds audit.vkey.
+
+    `changes` are the notes of all rotations, oldest first.
+    """
 
     deployment: str
     private_key: Ed25519PrivateKey
     listing: Path
+    changes: tuple[bytes, ...] = ()
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        return self.private_key.public_key().public_bytes_raw()
+
+    @property
+    def older(self) -> tuple[bytes, ...]:
+        """The public keys that were replaced, oldest first."""
+        return tuple(open_change(note).old for note in self.changes)
+
+    def changes_since(self, public_key: bytes) -> tuple[bytes, ...]:
+        """The changes that lead from an older key to this one; none for this one itself and for a stranger's."""
+        older = self.older
+        return self.changes[older.index(public_key) :] if public_key in older else ()
+
+    def older_verifiers(self, instance: str) -> list[Ed25519Verifier]:
+        """What the chain `instance` may have been signed by before."""
+        return [Ed25519Verifier(origin_of(self.deployment, instance), key) for key in self.older]
 
     def signer(self, instance: str) -> Ed25519Signer:
         """Signs the checkpoints of the chain `instance`. Raises NoteBroken for a name that no note may carry."""
@@ -71,7 +102,16 @@ def open_audit_key(home: Path) -> AuditKey:
             audit.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_once(audit / DEPLOYMENT_NAME, f"{secrets.token_hex(8)}\n".encode())
             _make_once(home / KEY_NAME, _new_key_pem())
-        return AuditKey(read_deployment(audit), load_private_key(home / KEY_NAME), audit)
+        if (home / NEXT_KEY_NAME).exists():
+            with _locked(audit):
+                _finish_rotation(home, RealDisk())
+        key = AuditKey(read_deployment(audit), load_private_key(home / KEY_NAME), audit, _notes(audit))
+        if key.changes and open_change(key.changes[-1]).new != key.public_key:
+            raise UnfitAuditKey(
+                f"{home / KEY_NAME} is not the key that {audit / CHANGES_NAME} leads to: put the newest one back from "
+                "your backup"
+            )
+        return key
     except FileNotFoundError as fault:
         raise UnfitAuditKey(
             f"{fault.filename} is gone, and {audit / VKEY_NAME} names it: put it back from your backup, "
@@ -81,6 +121,62 @@ def open_audit_key(home: Path) -> AuditKey:
         raise UnfitAuditKey(
             f"{fault.filename or home} cannot be used ({fault.strerror}): make it readable and its folder writable"
         ) from None
+
+
+def rotate_audit_key(home: Path, disk: Disk | None = None) -> None:
+    """Put a new audit key in the place of the old one, which is gone then. Raises UnfitAuditKey, OSError.
+
+    Chains turn to it when they are next opened, and those of running gateways within a second.
+    """
+    disk, audit = disk or RealDisk(), home / "audit"
+    with _locked(audit):
+        _finish_rotation(home, disk)
+        old, new = load_private_key(home / KEY_NAME), Ed25519PrivateKey.generate()
+        note = sign_change(deployment_of(origin_of(read_deployment(audit), "any")), old, new)
+        before = b"".join(each + b"\n" for each in _notes(audit))
+        replace_file(disk, home / NEXT_KEY_NAME, _pem(new))
+        replace_file(disk, audit / CHANGES_NAME, before + note + b"\n")
+        _take_next(home, disk)
+
+
+def _finish_rotation(home: Path, disk: Disk) -> None:
+    """End what a rotation that was cut off has begun, or take it back. Raises UnfitAuditKey, OSError."""
+    if not (home / NEXT_KEY_NAME).exists():
+        return
+    current, following = _public(home / KEY_NAME), _public(home / NEXT_KEY_NAME)
+    changes = read_key_changes(home / "audit")
+    if changes and (changes[-1].old, changes[-1].new) == (current, following):
+        _take_next(home, disk)
+    else:
+        disk.remove(home / NEXT_KEY_NAME)
+        disk.sync_folder(home)
+
+
+def _take_next(home: Path, disk: Disk) -> None:
+    disk.rename(home / NEXT_KEY_NAME, home / KEY_NAME)
+    disk.sync_folder(home)
+
+
+def _public(path: Path) -> bytes:
+    return load_private_key(path).public_key().public_bytes_raw()
+
+
+def read_key_changes(audit: Path) -> tuple[KeyChange, ...]:
+    """The rotations of the home whose log is in the folder `audit`, verified. Raises UnfitAuditKey, OSError."""
+    path = audit / CHANGES_NAME
+    try:
+        return read_changes(_read(path))
+    except FileNotFoundError:
+        return ()
+    except NoteBroken as fault:
+        raise UnfitAuditKey(f"{path}: {fault}: put the file back from your backup") from None
+
+
+def _notes(audit: Path) -> tuple[bytes, ...]:
+    """The notes of the rotations. Raises UnfitAuditKey, OSError."""
+    count = len(read_key_changes(audit))
+    pieces = _read(audit / CHANGES_NAME).split(b"\n\n") if count else []
+    return tuple(b"%s\n\n%s\n" % (pieces[2 * place], pieces[2 * place + 1]) for place in range(count))
 
 
 def read_deployment(audit: Path) -> str:
@@ -138,7 +234,11 @@ def _read(path: Path) -> bytes:
 
 
 def _new_key_pem() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return _pem(Ed25519PrivateKey.generate())
+
+
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _make_once(path: Path, content: bytes) -> None:

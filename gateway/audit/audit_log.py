@@ -21,7 +21,7 @@ import errno
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -30,6 +30,7 @@ import structlog
 
 from gateway.audit.audit_disk import Disk, RealDisk, replace_file
 from gateway.audit.audit_files import HEAD_NAME
+from gateway.audit.audit_key import UnfitAuditKey
 from gateway.audit.audit_recovery import ChainDamaged, Recovered, first_head, recover
 from gateway.audit.audit_writer import MAX_COMMIT_RECORDS, ChainWriter
 from gateway.audit.checkpointer import Checkpointer
@@ -38,6 +39,7 @@ from gateway.audit.sealed_record import Sealer
 from policies.audit_chain import encode_entry
 from policies.audit_record import Stamp, system_record
 from policies.auditing.disk_room import event_of
+from policies.auditing.key_change import ROTATED, change_details
 from policies.auditing.segment_records import Details, as_entry
 from policies.errors import AuditUnavailable
 
@@ -189,6 +191,14 @@ class AuditLog:
         """After a failure, try to write `audit.resumed`, so that readiness returns without a request to bring it."""
         if self._trouble and not self._closed and self._is_idle():
             self._committer = asyncio.create_task(self._resume())
+
+    def tell_changes(self, notes: Iterable[bytes]) -> None:
+        """Record rotations of the audit key at once. Blocks; before the first record or in the log's thread.
+
+        Raises OSError.
+        """
+        entries = (system_record(ROTATED, self._stamp(), change_details(note)) for note in notes)
+        self._writer.commit([self._encode(entry) for entry in entries], self._now_s())
 
     def attach(self, checkpointer: Checkpointer) -> None:
         """Have checkpoints made of what is written from now on; it was opened over `writer.tree`."""
@@ -346,6 +356,23 @@ class AuditLog:
             checkpointer.committed(self._writer.tree)
         if ended or checkpointer.due():
             checkpointer.make()
+        self._turn(checkpointer)
+
+    def _turn(self, checkpointer: Checkpointer) -> None:
+        """Follow a rotation of the audit key: a last checkpoint under the old one, the record, the first under the new.
+
+        Raises OSError; then the old key goes on, and the next round tries again.
+        """
+        due = checkpointer.changes_due()
+        if due is None:
+            return
+        key, changes = due
+        checkpointer.make()
+        self.tell_changes(changes)
+        try:
+            checkpointer.turn(key, self._writer.tree)
+        except UnfitAuditKey as fault:
+            raise OSError(errno.EIO, str(fault)) from None
 
     def _last_checkpoint(self) -> None:
         self._writer.settle()
@@ -357,6 +384,8 @@ class AuditLog:
         if self._guard is not None:
             self._guard.close()
         self._last_checkpoint()
+        if self._checkpointer is not None:
+            self._turn(self._checkpointer)
 
     def _now_s(self) -> float:
         return self._stamp().unix_us / 1e6

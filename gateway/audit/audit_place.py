@@ -53,6 +53,11 @@ def hold_place(audit: Path, host: str) -> Place:
     raise NoPlace(f"all {MAX_PLACES} places of {host} in {audit} are held: stop the gateways that hold them")
 
 
+def hold_chain(folder: Path) -> Place | None:
+    """The place of a chain that is there already; None while another process holds it. Raises OSError."""
+    return _try_place(folder)
+
+
 def _try_place(folder: Path) -> Place | None:
     """The place, or None when another process holds it. Raises OSError."""
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -8,10 +8,12 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.audit.audit_key import VKEY_NAME, UnfitAuditKey, read_vkeys
+from gateway.audit.audit_key import VKEY_NAME, UnfitAuditKey, read_key_changes, read_vkeys
 from gateway.audit.checkpoint_file import last_note
+from gateway.audit.retired_book import RetiredBook, RetiredBroken
 from policies.auditing.chain_seen import ChainState, ChainWatch, Details
 from policies.auditing.checkpoint import instance_of, open_checkpoint
+from policies.auditing.key_change import followed
 from policies.auditing.signed_note import Ed25519Verifier, NoteBroken, open_note
 
 EVERY_S = 60.0
@@ -34,16 +36,24 @@ class ChainLookout:
         self._next_s = now_s + EVERY_S
         verifiers = self._verifiers()
         origins = {each.name for each in verifiers} | self._watch.expected
-        others = [origin for origin in origins if instance_of(origin) != self._own]
+        quiet = {self._own, *self._retired()}
+        others = [origin for origin in origins if instance_of(origin) not in quiet]
         for notice in self._watch.look({origin: self._state(origin, verifiers) for origin in others}):
             self._note(notice.event, notice.details)
 
     def _verifiers(self) -> list[Ed25519Verifier]:
-        """The listed keys; none where the list cannot be read, and then every chain that was seen is missed."""
+        """The listed keys and those they lead to; none where the list cannot be read: all that was seen is missed."""
         try:
-            return read_vkeys(self._audit / VKEY_NAME)
+            return list(followed(read_vkeys(self._audit / VKEY_NAME), read_key_changes(self._audit)))
         except (OSError, UnfitAuditKey):
             return []
+
+    def _retired(self) -> tuple[str, ...]:
+        """Chains that nobody writes any more; none where that cannot be read, and then all are looked after."""
+        try:
+            return RetiredBook(self._audit).chains()
+        except RetiredBroken:
+            return ()
 
     def _state(self, origin: str, verifiers: list[Ed25519Verifier]) -> ChainState:
         mine = [each for each in verifiers if each.name == origin]

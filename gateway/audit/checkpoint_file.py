@@ -12,7 +12,14 @@ from pathlib import Path
 from gateway.audit.audit_disk import Disk, replace_file, write_all
 from policies.auditing.checkpoint import Checkpoint, checkpoint_text, open_checkpoint
 from policies.auditing.checkpoint_trail import Stored, Trail, end_text, kept_notes, open_end
-from policies.auditing.signed_note import SIGNATURE_MARK, Ed25519Signer, NoteBroken, Verifier, sign_note
+from policies.auditing.signed_note import (
+    SIGNATURE_MARK,
+    Ed25519Signer,
+    Ed25519Verifier,
+    NoteBroken,
+    Verifier,
+    sign_note,
+)
 
 CHECKPOINTS_NAME = "checkpoints"
 END_NAME = "checkpoints.end"
@@ -71,17 +78,30 @@ def last_note(folder: Path) -> bytes | None:
 class CheckpointFile:
     """One chain's checkpoints, open to be added to. Not thread-safe: one caller at a time."""
 
-    def __init__(self, folder: Path, disk: Disk, signer: Ed25519Signer, end_signer: Ed25519Signer) -> None:
-        """Raises CheckpointsBroken, OSError; a note that was being written at the last stop is cut off."""
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk,
+        signer: Ed25519Signer,
+        end_signer: Ed25519Signer,
+        older: Sequence[Ed25519Verifier] = (),
+    ) -> None:
+        """`older` are the keys that signed before. Raises CheckpointsBroken, OSError.
+
+        A note that was being written at the last stop is cut off.
+        """
         self._path = folder / CHECKPOINTS_NAME
         self._end_path = folder / END_NAME
         self._disk = disk
         self._signer = signer
         self._end_signer = end_signer
+        self._older = older
         self._trail = Trail()
         self._end_behind = False
         self._torn = False
         self.last: Checkpoint | None = None
+        self.last_key = b""
+        """The public key that signed the last one; empty where there is none."""
         try:
             self._take_up()
         except NoteBroken as fault:
@@ -98,9 +118,13 @@ class CheckpointFile:
         self._write(note + b"\n")
         self._torn = False
         self._trail = self._trail.added(note)
-        self.last = checkpoint
+        self.last, self.last_key = checkpoint, self._signer.verifier.public_key
         self._end_behind = True
         return note
+
+    def sign_with(self, signer: Ed25519Signer, end_signer: Ed25519Signer) -> None:
+        """The key that signs from now on, in the place of the one before."""
+        self._signer, self._end_signer = signer, end_signer
 
     def mend(self) -> None:
         """Finish what an earlier failure left: half a note to cut off, an end to write. Raises OSError."""
@@ -127,7 +151,8 @@ class CheckpointFile:
         """Go on from what is stored: what the end tells of, the whole notes behind it, then nothing."""
         end = _read_if_there(self._end_path)
         if end is not None:
-            self._trail = open_end(end, self._signer.name, [self._end_signer.verifier])
+            older = [Ed25519Verifier(self._end_signer.name, each.public_key) for each in self._older]
+            self._trail = open_end(end, self._signer.name, [*older, self._end_signer.verifier])
         size_bytes, behind = self._behind_the_end()
         notes, rest = kept_notes(behind)
         if size_bytes < self._trail.size_bytes or (end is None and len(notes) > 1):
@@ -138,7 +163,10 @@ class CheckpointFile:
         self._torn = bool(rest)
         last = last_note(self._path.parent)
         if last is not None:
-            self.last = open_checkpoint(last, [self._signer.verifier]).checkpoint
+            verifiers = [*self._older, self._signer.verifier]
+            signed = open_checkpoint(last, verifiers)
+            self.last = signed.checkpoint
+            self.last_key = next(each.public_key for each in verifiers if each.key_id == signed.key_id)
 
     def _behind_the_end(self) -> tuple[int, bytes]:
         """The file's size, and its bytes behind what the end tells of."""

@@ -7,6 +7,10 @@ verifier key is listed has one, and never more than `EVERY_RECORDS` and one comm
 All calls come from the thread that writes the chain, after the lines they cover are lasting. A checkpoint that cannot
 be written raises OSError there and is thereby treated like a record that cannot be: what waits for it is refused, and
 no line is added before it has been made up for.
+
+When the audit key was rotated, the chain records the changes (`audit_key.rotated`) before its first checkpoint under
+the new key: whoever writes the chain asks for them (`changes_due`, and `behind` after opening), records them, and calls
+`turn`. Until then nothing is signed after an opening, and the old key goes on signing in a gateway that runs.
 """
 
 import time
@@ -16,9 +20,9 @@ from pathlib import Path
 import structlog
 
 from gateway.audit.audit_disk import Disk, RealDisk
-from gateway.audit.audit_key import AuditKey, list_vkey
+from gateway.audit.audit_key import KEY_NAME, AuditKey, UnfitAuditKey, list_vkey, open_audit_key
 from gateway.audit.checkpoint_file import CheckpointFile, CheckpointsBroken
-from policies.auditing.checkpoint import Checkpoint
+from policies.auditing.checkpoint import Checkpoint, instance_of
 from policies.auditing.merkle import CompactRange
 
 EVERY_S = 10.0
@@ -32,7 +36,21 @@ OnCheckpoint = Callable[[bytes], None]
 class Checkpointer:
     """Signs one chain. `subscribe` what is to be told of each checkpoint, once it is lasting."""
 
-    def __init__(self, file: CheckpointFile, origin: str, tree: CompactRange, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        file: CheckpointFile,
+        origin: str,
+        tree: CompactRange,
+        clock: Callable[[], float],
+        key: AuditKey,
+        disk: Disk,
+    ) -> None:
+        self._key = key
+        self._disk = disk
+        self._key_state: tuple[int, ...] = ()
+        self._strange: tuple[int, ...] = ()
+        self.behind = key.changes_since(file.last_key)
+        """The changes of the key that the chain has not recorded; while there are any, nothing is signed."""
         self._file = file
         self._origin = origin
         self._tree = tree
@@ -56,13 +74,52 @@ class Checkpointer:
         """
         disk = disk or RealDisk()
         signer = key.signer(folder.name)
-        file = CheckpointFile(folder, disk, signer, key.end_signer(folder.name))
+        file = CheckpointFile(folder, disk, signer, key.end_signer(folder.name), key.older_verifiers(folder.name))
         if file.last is not None:
             _demand_same_log(file.last, tree)
-        checkpointer = cls(file, signer.name, tree, clock)
-        checkpointer.make()
-        list_vkey(key.listing, signer.verifier, disk)
+        checkpointer = cls(file, signer.name, tree, clock, key, disk)
+        if not checkpointer.behind:
+            checkpointer.turn(key, tree)
         return checkpointer
+
+    def changes_due(self) -> tuple[AuditKey, tuple[bytes, ...]] | None:
+        """The key in place of ours, and the changes that lead to it, once somebody has rotated it. Raises OSError.
+
+        A key in that place to which no change leads is none: ours goes on, and the next start refuses that one.
+        """
+        state = _state_of(self._key)  # before it is read: what replaces it meanwhile is seen the next time
+        if state == self._key_state:
+            return None
+        try:
+            key = open_audit_key(self._key.listing.parent)
+        except UnfitAuditKey as fault:
+            self._complain(state, str(fault))
+            return None
+        changes = key.changes_since(self._key.public_key)
+        if changes:
+            return key, changes
+        if key.public_key != self._key.public_key:
+            self._complain(state, "no change leads to this key")
+        self._key_state = state
+        return None
+
+    def _complain(self, state: tuple[int, ...], cause: str) -> None:
+        """Once for each such file."""
+        if state != self._strange:
+            structlog.get_logger().error("audit.strange_key", cause=cause)
+        self._strange = state
+
+    def turn(self, key: AuditKey, tree: CompactRange) -> None:
+        """Sign with `key` from now on, over the lines that make up `tree`, and list it. Raises UnfitAuditKey, OSError.
+
+        What led to it is recorded in those lines.
+        """
+        instance = instance_of(self._origin)
+        signer = key.signer(instance)
+        self._file.sign_with(signer, key.end_signer(instance))
+        self._key, self._key_state, self._tree, self.behind = key, (), tree, ()
+        self.make()
+        list_vkey(key.listing, signer.verifier, self._disk)
 
     @property
     def origin(self) -> str:
@@ -96,7 +153,12 @@ class Checkpointer:
             self.make()
 
     def make(self) -> None:
-        """A checkpoint over all lines, unless there is one. Raises OSError."""
+        """A checkpoint over all lines, unless there is one, or a change of the key is to be recorded first.
+
+        Raises OSError.
+        """
+        if self.behind:
+            return
         self._owed = True
         if self._file.last is None or self._tree.size > self._covered():
             note = self._file.append(Checkpoint(self._origin, self._tree.size, self._tree.root()))
@@ -114,6 +176,15 @@ class Checkpointer:
                 on_checkpoint(note)
             except Exception:  # noqa: BLE001 (the record is lasting; a bug of who listens must not refuse requests)
                 structlog.get_logger().exception("audit.checkpoint_listener_failed")
+
+
+def _state_of(key: AuditKey) -> tuple[int, ...]:
+    """What tells the file of one key from that of another. Raises OSError."""
+    try:
+        found = (key.listing.parent / KEY_NAME).stat()
+    except FileNotFoundError:  # what signs is in memory; a start without the file is refused
+        return ()
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _demand_same_log(last: Checkpoint, tree: CompactRange) -> None:

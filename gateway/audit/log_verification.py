@@ -6,7 +6,7 @@ decided in policies/audit_chain.py, policies/audit_log_check.py and policies/aud
 Order of reading, so that what is read later is never older: the signed end, the checkpoints, the head, the lines.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,9 +27,12 @@ from policies.audit_chain import Fault, HeadBroken, StoredLine, Verdict, verify_
 from policies.audit_log_check import Beginning, LogCheck, LogFindings, Promise, Scope, beginning
 from policies.auditing.chain_seen import Seen, unkept
 from policies.auditing.checkpoint import Checkpoint, deployment_of, instance_of
-from policies.auditing.checkpoint_trail import KeptWrongly, Stored, judge_trail
+from policies.auditing.checkpoint_trail import KeptWrongly, SignedTrail, Stored, judge_signed_trail
 from policies.auditing.merkle import MAX_SIZE
 from policies.auditing.segment_records import read_opened
+
+Hear = Callable[[str, StoredLine], None]
+"""Is handed the name of a chain and each of its lines while they are judged; again where a chain is read again."""
 
 WHOLE = 0
 TAMPERED = 1
@@ -90,9 +93,9 @@ class _Judged(Struct, frozen=True):
     seen: tuple[Seen, ...] = ()
 
 
-def verify_log(folders: Sequence[Path], keys: TrustedKeys, ask: Ask) -> LogReport:
+def verify_log(folders: Sequence[Path], keys: TrustedKeys, ask: Ask, hear: Hear | None = None) -> LogReport:
     """The verdict on the chains in `folders`; a fault of their files is reported, not raised."""
-    judged = [_judge(folder, keys, ask) for folder in folders]
+    judged = [_judge(folder, keys, ask, hear) for folder in folders]
     complaints = [keys.fault] if keys.fault else []
     if ask.whole:
         complaints += _missing(judged, keys, ask)
@@ -115,17 +118,17 @@ def _missing(judged: Sequence[_Judged], keys: TrustedKeys, ask: Ask) -> Iterator
         yield f"{seen.by} saw a checkpoint of {what} (seq {seen.seq}) that is not among those there now"
 
 
-def _judge(folder: Path, keys: TrustedKeys, ask: Ask) -> _Judged:
+def _judge(folder: Path, keys: TrustedKeys, ask: Ask, hear: Hear | None = None) -> _Judged:
     name = folder.resolve().name
     try:
         for _ in range(PATIENCE):
             try:
-                judged, again = _judge_once(name, folder, keys, ask)
+                judged, again = _judge_once(name, folder, keys, ask, hear)
             except FileNotFoundError:  # compressed or pruned since the folder was read
                 again, judged = True, None
             if not again and judged is not None:
                 break
-        return judged or _judge_once(name, folder, keys, ask)[0]
+        return judged or _judge_once(name, folder, keys, ask, hear)[0]
     except (HeadBroken, HeadMissing) as fault:
         return _faulty(name, TAMPERED, Fault(HEAD_NAME, 1, 0, -1, str(fault)))
     except KeptWrongly as fault:
@@ -135,12 +138,13 @@ def _judge(folder: Path, keys: TrustedKeys, ask: Ask) -> _Judged:
         return _faulty(name, UNREADABLE, Fault(Path(fault.filename or "").name, 0, 0, -1, text))
 
 
-def _judge_once(name: str, folder: Path, keys: TrustedKeys, ask: Ask) -> tuple[_Judged, bool]:
+def _judge_once(name: str, folder: Path, keys: TrustedKeys, ask: Ask, hear: Hear | None = None) -> tuple[_Judged, bool]:
     """One reading, and whether the chain moved on under it in a way that asks for another."""
     stored = read_checkpoints(folder)
-    own, unsigned = _own_checkpoints(name, stored, keys)
+    trail, unsigned = _own_checkpoints(name, stored, keys)
     if unsigned:
         return unsigned, False
+    own = trail.checkpoints
     head = read_head_file(folder)
     there = segments(folder)
     scope, reading = _scope(name, there, ask)
@@ -148,8 +152,9 @@ def _judge_once(name: str, folder: Path, keys: TrustedKeys, ask: Ask) -> tuple[_
         text = f"the lines before {there[0].name} are gone, and it does not tell of them"
         return _faulty(name, TAMPERED, Fault(there[0].name, 1, 0, -1, text)), False
     anchors = [each for each in ask.anchors if instance_of(each.origin) == name]
-    check = LogCheck(scope, own, map(_promise, anchors))
-    lines = (line for segment in reading for line in read_lines(segment))
+    check = LogCheck(scope, own, map(_promise, anchors), trail.turns)
+    stored_lines = (line for segment in reading for line in read_lines(segment))
+    lines = stored_lines if hear is None else _heard(name, stored_lines, hear)
     verdict = verify_lines(check.watch(lines), head, scope.begin.position, lambda: check.stopped)
     findings = check.findings()
     report = _report(name, verdict, findings)
@@ -163,19 +168,26 @@ def _judge_once(name: str, folder: Path, keys: TrustedKeys, ask: Ask) -> tuple[_
     return _Judged(report, own, findings.seen), again
 
 
-def _own_checkpoints(name: str, stored: Stored, keys: TrustedKeys) -> tuple[list[Checkpoint], _Judged | None]:
+def _heard(name: str, lines: Iterator[StoredLine], hear: Hear) -> Iterator[StoredLine]:
+    """The lines, told of while they pass."""
+    for line in lines:
+        hear(name, line)
+        yield line
+
+
+def _own_checkpoints(name: str, stored: Stored, keys: TrustedKeys) -> tuple[SignedTrail, _Judged | None]:
     """The chain's checkpoints, proven; or the report on why they cannot be. Raises KeptWrongly."""
     verifiers = keys.of(name)
     if verifiers:
-        own = judge_trail(stored, verifiers)
-        if not own:
+        trail = judge_signed_trail(stored, verifiers, keys.changes)
+        if not trail.checkpoints:
             raise KeptWrongly(0, "the checkpoints are gone: the chain's verifier key tells of them")
-        return own, None
+        return trail, None
     is_there = stored.end is not None or any(stored.notes)
     if is_there and not keys.fault:
         text = "there is no verifier key for them: name a file of them with --vkey"
-        return [], _faulty(name, UNREADABLE, Fault(CHECKPOINTS_NAME, 0, 0, -1, text))
-    return [], None
+        return SignedTrail([]), _faulty(name, UNREADABLE, Fault(CHECKPOINTS_NAME, 0, 0, -1, text))
+    return SignedTrail([]), None
 
 
 def _unsigned(

@@ -45,6 +45,8 @@ PSEUDONYM_BYTES = 10
 MAX_CACHED = 16_384
 """About 600 bytes each, so 10 MB: the persons of a month in a large company."""
 
+LABELS = "labels"
+"""Stands for the month of the key that `label` uses; it sorts behind every month, so no retention drops it."""
 DAY_US = 86_400_000_000
 
 T = TypeVar("T")
@@ -72,6 +74,7 @@ class Persons:
         self._pseudonyms: OrderedDict[str, str] = OrderedDict()
         self._months: OrderedDict[str, _Known] = OrderedDict()
         self._ciphers: OrderedDict[str, AESGCM] = OrderedDict()
+        self._label_keys: OrderedDict[str, bytes] = OrderedDict()
 
     @classmethod
     def at(cls, path: Path, key_path: Path) -> "Persons":
@@ -115,6 +118,16 @@ class Persons:
         """What stands for `person` in the clear, drawn now where they are new. Raises AuditUnavailable."""
         return _cached(self._pseudonyms, person) or _kept(self._pseudonyms, person, self._find_pseudonym(person))
 
+    def label(self, person: str, text: str) -> str:
+        """What stands for `text` of a person in the clear: the same each time, until they are erased.
+
+        An address in the clear says where somebody was. This says only that it is the same address, and once the
+        person's keys are gone nobody can compute it, not even with the address in hand. Raises AuditUnavailable.
+        """
+        key = _cached(self._label_keys, person) or _kept(self._label_keys, person, self._label_key(person))
+        digest = hmac.new(key, text.encode(), hashlib.sha256).digest()[:PSEUDONYM_BYTES]
+        return "a" + base64.b32encode(digest).decode("ascii").lower()
+
     def open(self, token: str, context: bytes = b"") -> str | None:
         """The text in `token`; None when its key was erased, or it is no token of this home and place.
 
@@ -151,6 +164,13 @@ class Persons:
         """Delete their rows, keys and every trace of them in the file. Blocks; raises OSError. Then `refresh`."""
         self._store.erase(pseudonyms)
 
+    def drop_before(self, month: str) -> int:
+        """Delete the keys of all months before `month` (like 2026-11), and remarks that only they opened; how many.
+
+        Blocks; raises OSError. Then `refresh`.
+        """
+        return self._store.drop_before(month)
+
     def flush(self) -> None:
         """Make new persons and keys lasting. Blocks; raises OSError and owes them still."""
         self._store.flush()
@@ -159,7 +179,7 @@ class Persons:
         """Drop what is cached when somebody was erased since. Raises AuditUnavailable."""
         erasures = self._store.erasures()
         if erasures != self.erasures:
-            for cache in (self._pseudonyms, self._months, self._ciphers):
+            for cache in (self._pseudonyms, self._months, self._ciphers, self._label_keys):
                 cache.clear()
         self.erasures = erasures
 
@@ -198,10 +218,22 @@ class Persons:
         self._store.owe_key(KeyRow(key_id, pseudonym, month, wrapped))
         return key_id, AESGCM(key)
 
+    def _label_key(self, person: str) -> bytes:
+        pseudonym = self.pseudonym(person)
+        row = self._store.key_of_month(pseudonym, LABELS)
+        if row is None:
+            row = self._store.key(self._new_key(pseudonym, LABELS)[0])
+        if row is None:  # erased in this moment, by another thread
+            raise AuditUnavailable("audit_person_erased")
+        return self._key_bytes(row)
+
     def _unwrapped(self, row: KeyRow) -> AESGCM:
+        return AESGCM(self._key_bytes(row))
+
+    def _key_bytes(self, row: KeyRow) -> bytes:
         place = f"{row.key_id} {row.pseudonym} {row.month}".encode()
         try:
-            return AESGCM(self._wrap.decrypt(row.wrapped[:NONCE_BYTES], row.wrapped[NONCE_BYTES:], place))
+            return self._wrap.decrypt(row.wrapped[:NONCE_BYTES], row.wrapped[NONCE_BYTES:], place)
         except InvalidTag as fault:
             raise AuditUnavailable("audit_persons_key") from fault
 

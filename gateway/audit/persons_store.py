@@ -24,6 +24,12 @@ INSERT_KEY = """INSERT INTO person_keys (key_id, pseudonym, month, wrapped)
 """A key for somebody who was erased meanwhile is not kept."""
 INSERT_WORD = "INSERT INTO remark_words (word_mac, pseudonym) VALUES (?, ?)"
 DELETE = tuple(f"DELETE FROM {table} WHERE pseudonym = ?" for table in ("person_keys", "persons", "remark_words"))  # noqa: S608
+DROP_REMARKS = tuple(
+    f"DELETE FROM {table} WHERE pseudonym LIKE 'r%' "  # noqa: S608 (names of ours)
+    f"AND NOT EXISTS (SELECT 1 FROM person_keys WHERE person_keys.pseudonym = {table}.pseudonym)"
+    for table in ("remark_words", "persons")
+)
+"""A remark has one key, of its month; pseudonyms of remarks begin with r, those of persons with p."""
 
 Row = dict[str, Any]
 
@@ -161,6 +167,22 @@ class PersonsStore:
             self._writing.execute("UPDATE erasures SET count = count + 1")
             self._writing.execute("COMMIT")
             clear_traces(self._writing)
+
+    def drop_before(self, month: str) -> int:
+        """Delete the keys of earlier months without a trace, and remarks that have no other; how many keys.
+
+        Persons stay, so that whoever comes back has the pseudonym that they had. Blocks; raises OSError.
+        """
+        with self._changing():
+            dropped = int(self._writing.execute("DELETE FROM person_keys WHERE month < ?", (month,)).rowcount)
+            if not dropped:
+                return 0
+            for statement in DROP_REMARKS:
+                self._writing.execute(statement)
+            self._writing.execute("UPDATE erasures SET count = count + 1")
+            self._writing.execute("COMMIT")
+            clear_traces(self._writing)
+        return dropped
 
     def close(self) -> None:
         """Give the file back. What is owed belongs to lines that were never written."""

@@ -14,11 +14,15 @@ from gateway.audit.checkpointer import Checkpointer
 def sign_log(log: AuditLog, folder: Path, disk: Disk | None = None) -> Checkpointer:
     """Have checkpoints made of the chain in `folder` (`<home>/audit/<instance>`), which `log` writes.
 
-    To be called before the first record. Makes the home's audit key if it has none. Raises AuditNotOpened.
+    To be called before the first record; where the audit key was rotated since the chain was last written, the first
+    ones are those of the changes. Makes the home's audit key if it has none. Raises AuditNotOpened.
     """
     try:
         key = open_audit_key(folder.parent.parent)
         checkpointer = Checkpointer.open(folder, key, log.writer.tree, disk)
+        if checkpointer.behind:
+            log.tell_changes(checkpointer.behind)
+            checkpointer.turn(key, log.writer.tree)
     except UnfitAuditKey as fault:
         raise AuditNotOpened(str(fault)) from None
     except CheckpointsBroken as fault:

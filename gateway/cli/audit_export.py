@@ -15,6 +15,7 @@ from gateway.cli.audit_filters import asked_of, filter_of, filter_options
 from gateway.cli.audit_index import opened_index
 from gateway.cli.audit_questions import kept_conditions, why_of, why_options
 from gateway.cli.audit_search import read_cursor
+from gateway.cli.guarded_act import NOT_DONE, approval_option, call_guarded
 from gateway.cli.output import BAD_INPUT, CommandFault, ReaderGone, abandon_output, emit
 from policies.auditing.conditions import told_to_log
 from policies.auditing.exported import FORMATS
@@ -22,7 +23,7 @@ from policies.auditing.exported import FORMATS
 
 def add_command(acts: Any, common: argparse.ArgumentParser) -> None:
     """`audit export`."""
-    parents = [common, filter_options(), why_options()]
+    parents = [common, filter_options(), why_options(), approval_option()]
     export = acts.add_parser(
         "export", parents=parents, help="hand records to other systems, or with proofs to an auditor"
     )
@@ -44,7 +45,6 @@ def run_export(arguments: argparse.Namespace) -> int:
     from gateway.audit.anchor_words import home_words
     from gateway.audit.index.bundle import require_new
     from gateway.audit.index.export_lines import ExportLines
-    from gateway.cli.admin_client import call_act
     from gateway.homes.home import open_home
 
     home, cursor = open_home(arguments.home), read_cursors(arguments.cursor)
@@ -59,12 +59,15 @@ def run_export(arguments: argparse.Namespace) -> int:
             count = export.count(database)
             details = {"hits": count, "format": arguments.format, "opened": arguments.open}
             told = told_to_log(asked, people) | {"saved": arguments.saved, "bundle": bool(arguments.bundle)}
-            call_act(home, "audit.export", told | details | why_of(arguments))
+            done = call_guarded(arguments, "audit.export", told | details | why_of(arguments))
+            if done is None:
+                return NOT_DONE
             lines = export.lines(database)
             written = _bundle(arguments, home, lines) if arguments.bundle else _write(arguments, records, lines)
     ends = ",".join(f"{chain}:{seq}" for chain, seq in sorted(export.ends.items()))
     anchored = home_words(home.audit)
     data = {"records": written, "cursor": ends, "notes": notes, "anchored": anchored}
+    data |= {name: done[name] for name in ("two_persons", "approval") if name in done}
     text = "\n".join([*notes, anchored, f"{written} records; to go on behind them: --cursor {ends}"])
     if arguments.output or arguments.bundle:
         emit(arguments, data, text)

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from gateway.cli.act_reason import reason_of, reason_options
+from gateway.cli.guarded_act import NOT_DONE, approval_option, call_guarded
 from gateway.cli.output import emit, table
 
 
@@ -16,7 +17,7 @@ def add_command(acts: Any, common: argparse.ArgumentParser) -> None:
     setting.add_argument("--from", dest="since", default="", metavar="TIME", help="such as 2030-01-31T00:00:00Z")
     setting.add_argument("--to", dest="until", default="", metavar="TIME", help="without one it has no end")
     setting.set_defaults(run=set_hold)
-    lifting = actions.add_parser("lift", parents=[common, why], help="end a hold")
+    lifting = actions.add_parser("lift", parents=[common, why, approval_option()], help="end a hold")
     lifting.add_argument("id", metavar="ID")
     lifting.set_defaults(run=lift_hold)
     listing = actions.add_parser("list", parents=[common], help="the holds in force")
@@ -33,7 +34,9 @@ def set_hold(arguments: argparse.Namespace) -> int:
 
 def lift_hold(arguments: argparse.Namespace) -> int:
     """Lift a hold."""
-    lifted = _call(arguments, "holds.lift", {"id": arguments.id, **reason_of(arguments)})
+    lifted = call_guarded(arguments, "holds.lift", {"id": arguments.id, **reason_of(arguments)})
+    if lifted is None:
+        return NOT_DONE
     emit(arguments, lifted, f"{lifted['id']} is lifted: {_span(lifted)} is pruned again when its time has come")
     return 0
 

@@ -11,6 +11,7 @@ from gateway.cli.audit_index import opened_index
 from gateway.cli.audit_lines import matter_lines, one_line, request_lines
 from gateway.cli.audit_questions import keep_query, kept_conditions, why_of, why_options
 from gateway.cli.output import BAD_INPUT, CommandFault, emit
+from gateway.cli.shown_names import HIDDEN, names_are_shown
 from policies.auditing.conditions import Place, read_place, told_to_log
 
 MOST = 10_000
@@ -41,6 +42,7 @@ def run_search(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.limit <= MOST:
         raise CommandFault(f"--limit is 1 to {MOST}", status=BAD_INPUT)
     home, before = open_home(arguments.home), read_cursor(arguments.cursor)
+    names = names_are_shown(home)
     with opened_index(home) as (index, records):
         asked = kept_conditions(home.path, arguments.saved) | asked_of(arguments)
         people = records.pseudonyms(asked.get("actor", ""))
@@ -50,8 +52,9 @@ def run_search(arguments: argparse.Namespace) -> int:
             keep_query(home, arguments, asked, people)
         call_act(home, "audit.search", told | why_of(arguments) | {"hits": len(found.lines)})
         records.refresh()
-        shown = [records.opened(line.record) for line in found.lines]
+        shown = [records.shown(line.record, names=names) for line in found.lines]
     last = found.lines[-1] if len(found.lines) == arguments.limit else None
+    notes = [*found.notes, *([] if names else [HIDDEN])]
     views = joined(shown) if asked.get("request") else ()
     data = {
         "hits": [
@@ -59,12 +62,12 @@ def run_search(arguments: argparse.Namespace) -> int:
             for line, record in zip(found.lines, shown, strict=True)
         ],
         "cursor": f"{last.chain}:{last.seq}" if last else None,
-        "notes": found.notes,
+        "notes": notes,
     }
     if views:
         data["requests"] = [request_data(view) for view in views]
     texts = [request_lines(view) for view in views] or ["\n".join(_lines(record)) for record in shown]
-    emit(arguments, data, "\n".join([*found.notes, *texts, _ending(len(shown), data["cursor"])]))
+    emit(arguments, data, "\n".join([*notes, *texts, _ending(len(shown), data["cursor"])]))
     return 0
 
 

@@ -15,6 +15,7 @@ from gateway.cli.audit_chains import FoundChains, find_log
 from gateway.cli.audit_filters import asked_of, filter_of, filter_options
 from gateway.cli.audit_lines import Chains, one_line, read_record
 from gateway.cli.output import BAD_INPUT, CommandFault, say
+from gateway.cli.shown_names import names_are_shown
 from gateway.homes.home import Home
 from policies.auditing.search_filter import Filter, matches
 
@@ -34,17 +35,18 @@ def run_tail(arguments: argparse.Namespace) -> int:
     if arguments.lines < 0:
         raise CommandFault("--lines must not be negative", status=BAD_INPUT)
     log = find_log(arguments)
+    names = names_are_shown(Home(log.audit.parent))
     with _opening(log) as records:
         asked = asked_of(arguments)
         wanted = _Wanted(filter_of(asked, records.pseudonyms(asked.get("actor", ""))), records)
         chains = Chains(list(log.folders), wanted if asked else None)
         try:
             for line in chains.latest(arguments.lines):
-                _show(arguments, line, records)
+                _show(arguments, line, records, names=names)
             if arguments.follow:
                 with contextlib.suppress(KeyboardInterrupt):  # the way to end it
                     for line in chains.follow():
-                        _show(arguments, line, records)
+                        _show(arguments, line, records, names=names)
         except OSError as fault:
             raise CommandFault(f"cannot read the audit log: {fault}") from None
     return 0
@@ -72,9 +74,9 @@ def _opening(log: FoundChains) -> Iterator[OpenedRecords]:
         yield records
 
 
-def _show(arguments: argparse.Namespace, line: bytes, records: OpenedRecords) -> None:
+def _show(arguments: argparse.Namespace, line: bytes, records: OpenedRecords, *, names: bool) -> None:
     if arguments.json:
         say(line.decode("ascii", "backslashreplace"))
     else:
         records.refresh()
-        say(one_line(records.opened(read_record(line))))
+        say(one_line(records.shown(read_record(line), names=names)))

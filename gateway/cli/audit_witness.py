@@ -110,12 +110,20 @@ def run_certificate(arguments: argparse.Namespace, *, quiet: bool = False) -> in
 
 def run_watch(arguments: argparse.Namespace) -> int:
     """Add the logs of a file. Raises CommandFault."""
-    from gateway.witness.witness_state import WitnessFault, watch_logs
+    from gateway.witness.witness_state import WitnessFault, watch_changes, watch_logs
+    from policies.auditing.key_change import is_changes, read_changes
+    from policies.auditing.signed_note import NoteBroken
 
     try:
-        added = watch_logs(arguments.state, arguments.file.read_text(encoding="utf-8").splitlines())
+        given = arguments.file.read_bytes()
+        if is_changes(given):
+            added = watch_changes(arguments.state, read_changes(given))
+        else:
+            added = watch_logs(arguments.state, given.decode().splitlines())
     except WitnessFault as fault:
         raise CommandFault(str(fault), status=BAD_INPUT) from None
+    except NoteBroken as fault:
+        raise CommandFault(f"{arguments.file}: {fault}", status=BAD_INPUT) from None
     except (OSError, UnicodeDecodeError) as fault:
         raise CommandFault(f"cannot read {arguments.file}: {fault}", status=BAD_INPUT) from None
     emit(arguments, {"added": added}, "\n".join(f"watches {origin}" for origin in added) or "nothing new")

@@ -54,12 +54,13 @@ def doctor(arguments: argparse.Namespace) -> int:
             complaints += _of_home(home, walls)
         else:
             complaints += [*wall_complaints(walls, "required"), *back_door_complaints(_look_now(None, None))]
-    told, standing = machine_lines(machine), [*wall_lines(walls), *_anchored(home)]
+    told, standing = machine_lines(machine), [*wall_lines(walls), *_anchored(home), *_two_persons(home)]
     document = {
         "complaints": [to_builtins(each) for each in complaints],
         "machine": list(told),
         "walls": list(wall_lines(walls)),
         "audit_log": _anchored(home),
+        "two_persons": _two_persons(home),
     }
     nothing = "nothing found" if home is not None else "nothing found (there is no home here: looked at this host only)"
     emit(arguments, document, "\n".join([*told, *standing, "", *([each.line for each in complaints] or [nothing])]))
@@ -71,6 +72,17 @@ def _anchored(home: Home | None) -> list[str]:
     from gateway.audit.anchor_words import home_words
 
     return [] if home is None else [f"audit log: {home_words(home.audit)}"]
+
+
+def _two_persons(home: Home | None) -> list[str]:
+    """Who must agree to what one should not do alone; nothing where config.yaml cannot be read."""
+    from gateway.configuration.config import ConfigFaults, load_config
+    from gateway.doctor.two_persons_check import two_persons_line
+
+    try:
+        return [] if home is None else [two_persons_line(load_config(home.config))]
+    except ConfigFaults:
+        return []
 
 
 def _machine_now() -> "MachineFacts":
@@ -95,6 +107,7 @@ def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
     from gateway.doctor.plan_check import plan_complaints
     from gateway.doctor.promise_check import promise_complaints
     from gateway.doctor.sign_in_check import sign_in_complaints
+    from gateway.doctor.two_persons_check import two_persons_complaints
     from gateway.doctor.walls_check import wall_complaints
     from policies.admitting.queue_view import QueueView
 
@@ -112,10 +125,11 @@ def _of_home(home: Home, walls: "WallTrial | str") -> Iterator[Complaint]:
         yield from home_complaints(home, config, policy, has_key=has_key, now_s=time.time())
         yield from console_complaints(config, policy)
     if policy is not None:
-        yield from content_complaints(policy)
+        yield from content_complaints(policy, alone=config is None or config.policy.signers is None)
     if config is not None:
         yield from plan_complaints(home, config.engine)
         yield from sign_in_complaints(home.path, config)
+        yield from two_persons_complaints(home.audit, config)
     if config is not None and config.engine.models != ():
         yield from wall_complaints(walls, config.engine.sandbox)
     yield from audit_disk_complaints(home.audit)

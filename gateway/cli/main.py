@@ -45,6 +45,7 @@ class _Version(argparse.Action):
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line. Every command has --json and --home."""
     from gateway.cli import (
+        approve,
         audit,
         capacity,
         chat,
@@ -74,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.set_defaults(api_key=os.environ.get("CORRAL_API_KEY", ""))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     operating = (init, serve, status, capacity, simulate, doctor)
-    for group in (*operating, keys, teams, grants, revocations, policy, models, chat, audit):
+    for group in (*operating, keys, teams, grants, revocations, policy, models, chat, audit, approve):
         group.add_commands(commands, common)
     return parser
 

@@ -148,12 +148,14 @@ def _remarks(arguments: argparse.Namespace, path: Path, written: "Written", poli
 
 def _signatures(arguments: argparse.Namespace, path: Path) -> str:
     """Who signed FILE, where somebody has to; nothing to say where nobody has."""
+    from gateway.homes.home import open_home
+    from gateway.policy_file.content_terms import ContentTermsBook
     from gateway.policy_file.policy_reading import PolicyFile, Unsigned
 
     signers = _signers(arguments)
     if signers is None:
         return ""
-    file = PolicyFile(path, signers)
+    file = PolicyFile(path, signers, ContentTermsBook(open_home(arguments.home).path))
     try:
         return f"signed by {file.judge(file.read()).author}"
     except Unsigned as fault:

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from gateway.cli.act_reason import reason_of, reason_options
+from gateway.cli.guarded_act import NOT_DONE, approval_option, call_guarded
 from gateway.cli.output import emit
 
 
@@ -16,7 +17,9 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     whose.add_argument("--team", default="", help="all keys and tokens of a team issued so far")
     whose.add_argument("--jti", metavar="ID", default="", help="one token, by its id")
     revoke.set_defaults(run=revoke_all)
-    lockdown = commands.add_parser("lockdown", parents=parents, help="refuse everything until it is lifted")
+    lockdown = commands.add_parser(
+        "lockdown", parents=[*parents, approval_option()], help="refuse everything until it is lifted"
+    )
     who = lockdown.add_mutually_exclusive_group()
     who.add_argument("--team", help="only this team")
     who.add_argument("--all", action="store_true", help="everybody (the default)")
@@ -38,7 +41,9 @@ def revoke_all(arguments: argparse.Namespace) -> int:
 def lock_down(arguments: argparse.Namespace) -> int:
     """Close the gate, or open it again."""
     asked = {"team": arguments.team, "lift": arguments.lift, **reason_of(arguments)}
-    now = _call(arguments, "lockdown", asked)
+    now = call_guarded(arguments, "lockdown", asked)
+    if now is None:
+        return NOT_DONE
     who = "everybody" if now["team"] == "*" else f"team {now['team']}"
     state = f"locked down since {now['since']}" if now["locked"] else "not locked down"
     emit(arguments, now, f"{who}: {state}")

@@ -14,6 +14,7 @@ from gateway.configuration.config_faults import Misfits, fit
 from gateway.configuration.settings import Config
 from gateway.configuration.yaml_tree import Misfit, Tree, YamlFault, read_tree
 from gateway.homes.plain_file import open_plain
+from policies.auditing.report_prices import Prices
 from policies.policy import Policy
 
 T = TypeVar("T")
@@ -38,6 +39,11 @@ def load_config(path: Path) -> Config:
 def load_policy(path: Path) -> Policy:
     """The people's policy from `path`. Raises ConfigFaults."""
     return parse_policy(read_file(path), path)
+
+
+def load_prices(path: Path) -> Prices:
+    """The operator's prices from `path`, for the cost report. Raises ConfigFaults."""
+    return _parse(read_file(path), path, Prices, lambda _prices: ())
 
 
 def parse_config(data: bytes, path: Path) -> Config:

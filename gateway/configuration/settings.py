@@ -173,7 +173,8 @@ class AnchorSettings:
 class AuditSettings:
     """The audit log. `segment_bytes` bounds one file of it.
 
-    `retention_days` is how long it is kept, at least 180. `durability` says when the record of a served request's end
+    `retention_days` is how long it is kept, at least 180; a shorter time than before waits for two of
+    `policy.signers`, where there are any. `durability` says when the record of a served request's end
     is on the disk: "strict" before the last of its answer is sent, "standard" within a second after. `reserve_bytes` is
     kept free on its disk so that a full one can still be recorded (less on a small disk). Of refusals for one reason
     from one network so many a minute have a record of their own: `full_refusals_per_minute`; the rest are counted.
@@ -217,9 +218,10 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerSettings:
-    """Who must sign policy.yaml before it is taken, at the start as while running.
+    """Who must sign policy.yaml before it is taken, at the start as while running. Two of them agree to what one person
+    must not do alone, see docs/two-persons.md.
 
-    `required` is how many different signers it takes. `keys` are their SSH public keys, each the line of a
+    `required` is how many different signers a policy takes. `keys` are their SSH public keys, each the line of a
     .pub file with the signer's name at its end, such as "ssh-ed25519 AAAA... anna".
     """
 

@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.console.live_hour import LiveHour
 from gateway.console.oidc.provider_parts import ProviderParts
 from gateway.console.overview_figures import Endings
-from gateway.console.page import Visit
+from gateway.console.page import Turned, Visit
 from gateway.gate import Gate
 from gateway.homes.home import Home
 from gateway.keys.key_store import KeyStore
@@ -26,7 +26,8 @@ class World:
     """The parts of the running gateway that pages read.
 
     `lacks` says why the process is not ready; `hour` is what it served lately, `endings` what ends soon, `oidc` the
-    identity provider that people sign in with.
+    identity provider that people sign in with. `shows_names` is false where two persons must agree to naming one
+    (policies/approval/two_persons.py).
     """
 
     home: Home
@@ -40,13 +41,18 @@ class World:
     hour: LiveHour
     endings: Endings
     oidc: ProviderParts | None = None
+    shows_names: bool = True
 
     async def perform(self, visit: Visit, act_name: str, arguments: Json) -> Json:
         """Do the admin act `act_name` as the viewer: planned, recorded and done exactly like the command's.
 
-        Raises ActRefused (one line for the form), AuditUnavailable, PolicyUnavailable.
+        Raises ActRefused (one line for the form), AuditUnavailable, PolicyUnavailable; Turned for what two persons must
+        agree to: it is asked for, and the command does it once they have.
         """
-        return await self.acts.perform(act_name, arguments, visit.viewer.actor)
+        result = await self.acts.perform(act_name, arguments, visit.viewer.actor)
+        if "asked" in result:
+            raise Turned(409, "frame.two_persons", id=result["asked"]["id"])
+        return result
 
     async def record(self, visit: Visit, event: str, change: Change) -> None:
         """Write an admin event of the viewer; it is lasting when this returns. Raises AuditUnavailable."""

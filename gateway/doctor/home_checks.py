@@ -11,6 +11,7 @@ from gateway.configuration.config import ConfigFaults, load_config, load_policy
 from gateway.configuration.settings import Config
 from gateway.doctor.complaint import Complaint
 from gateway.homes.home import Home
+from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.policy_reading import PolicyFile
 from gateway.supervision.startup_checks import startup_faults
 from gateway.supervision.startup_files import file_faults
@@ -31,7 +32,8 @@ def read_files(home: Home) -> tuple[Config | None, Policy | None, list[Complaint
         complaints += map(_file_complaint, faults.faults)
     try:
         policy = load_policy(home.policy)
-        PolicyFile(home.policy, config.policy.signers if config is not None else None).load()  # whether it is signed
+        signers = config.policy.signers if config is not None else None
+        PolicyFile(home.policy, signers, ContentTermsBook(home.path)).load()  # whether it is signed
     except ConfigFaults as faults:
         complaints += map(_file_complaint, faults.faults)
     return config, policy, complaints

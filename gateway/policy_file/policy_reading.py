@@ -7,6 +7,8 @@ Rules, in this order:
     signers as are required, before anything in them is parsed. They stand beside the file, as
     `policy.yaml.sig` or `policy.yaml.ANYTHING.sig`; which file holds whose does not matter.
  3. The bytes are a policy without a fault.
+ 4. With signers, a policy that keeps more of what is said, or for a shorter time, than the one in force before needs
+    the signatures of two (policies/approval/content_change.py), however few are required otherwise.
 """
 
 import contextlib
@@ -21,7 +23,10 @@ from msgspec import Struct
 
 from gateway.configuration.config import ConfigFaults, parse_policy, policy_hash, read_file
 from gateway.configuration.settings import SignerSettings
+from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_in_force import PolicyInForce
+from policies.approval.content_change import NEEDED, changes_for_two
+from policies.policy import Policy
 from policies.policy_file.ssh_signature import MAX_SIGNATURE_BYTES, find_signers
 
 NAMESPACE = "corral-policy"
@@ -48,11 +53,15 @@ class Written(Struct, frozen=True):
 
 
 class PolicyFile:
-    """policy.yaml at `path`, with the signers that its policy needs, if any."""
+    """policy.yaml at `path`, with the signers that its policy needs, if any.
 
-    def __init__(self, path: Path, signers: SignerSettings | None) -> None:
+    `terms` is what the policy in force before keeps of content; without it (no home is meant) rule 4 is not judged.
+    """
+
+    def __init__(self, path: Path, signers: SignerSettings | None, terms: ContentTermsBook | None = None) -> None:
         self.path = path
         self._signers = signers
+        self._terms = terms
 
     def states(self) -> tuple[FileState, ...]:
         """The state of the file and of each signature; another value means that something changed."""
@@ -72,6 +81,7 @@ class PolicyFile:
         """The policy in `written`, with its authors. Raises Unsigned, or ConfigFaults for all its faults."""
         authors = self._authors(written)
         policy = parse_policy(written.data, self.path)
+        self._demand_two(policy, authors)
         if not authors:
             return PolicyInForce(policy=policy, hash=written.hash)
         return PolicyInForce(policy=policy, hash=written.hash, author=", ".join(authors))
@@ -93,6 +103,19 @@ class PolicyFile:
             f"{self.path}: has {len(found.names)} of {self._signers.required} signatures that config.yaml demands"
             f"{by}{unfit}: have it signed with 'ssh-keygen -Y sign -n {NAMESPACE} -f KEY {self.path.name}'"
         )
+
+    def _demand_two(self, policy: Policy, authors: tuple[str, ...]) -> None:
+        """Rule 4. Raises Unsigned."""
+        if self._signers is None or self._terms is None or len(authors) >= NEEDED:
+            return
+        if changes := changes_for_two(self._terms.terms(), policy):
+            raise Unsigned(
+                "\n".join(
+                    f"{self.path}: {each}: that needs the signatures of {NEEDED} persons, only {', '.join(authors)} "
+                    f"has signed: have another signer run 'ssh-keygen -Y sign -n {NAMESPACE} -f KEY {self.path.name}'"
+                    for each in changes
+                )
+            )
 
     def _signature_paths(self) -> tuple[Path, ...]:
         """The signatures' files, the first `MAX_SIGNATURES` by name; none when nobody has to sign."""

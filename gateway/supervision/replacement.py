@@ -12,6 +12,7 @@ import structlog
 
 from gateway.configuration.config import ConfigFaults, load_config
 from gateway.configuration.settings import Config
+from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.kept_policy import KeptPolicy
 from gateway.policy_file.policy_reading import PolicyFile
 from gateway.supervision.site import Site
@@ -41,7 +42,8 @@ def may_replace(site: Site) -> bool:
     """Look at the files of `site` as they are now, log what is to be said, and decide. Blocks on the disk."""
     try:
         config = load_config(site.config_file)
-        in_force = KeptPolicy(site.home.run).load(PolicyFile(site.policy_file, config.policy.signers))
+        file = PolicyFile(site.policy_file, config.policy.signers, ContentTermsBook(site.home.path))
+        in_force = KeptPolicy(site.home.run).load(file)
     except ConfigFaults as refusal:
         return _refuse(list(refusal.faults))
     if faults := start_faults(site.home, config, in_force.policy):

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gateway.audit.audit_key import UnfitAuditKey, read_key_changes
 from gateway.audit.log_proofs import NotProvable, prove_consistency
 from gateway.witness.witness_state import Standing, WitnessState
 from policies.auditing.checkpoint import Checkpoint, instance_of, open_checkpoint
@@ -60,7 +61,7 @@ class CheckpointCheck:
         notes, rest = kept_notes(data.rstrip(b"\n") + b"\n\n")
         if rest or not notes:
             return [Finding("", "unsigned", "that holds no signed checkpoints")]
-        found: list[Finding] = []
+        found = self._follow_changes()
         newest: dict[str, tuple[Checkpoint, bytes]] = {}
         for note in notes:
             try:
@@ -76,6 +77,17 @@ class CheckpointCheck:
         return found + [
             Finding(origin, "missed", "watched, and not among these checkpoints") for origin in sorted(gone)
         ]
+
+    def _follow_changes(self) -> list[Finding]:
+        """Keys that the log at hand was rotated to, so far as a watched key has signed that."""
+        if self._audit is None:
+            return []
+        try:
+            added = self._state.follow(read_key_changes(self._audit))
+        except UnfitAuditKey as fault:
+            return [Finding("", "contradiction", str(fault))]
+        text = "its key was changed, and the old one has signed that: the new one is watched from now on"
+        return [Finding(origin, "fits", text) for origin in added]
 
     def _open(self, note: bytes) -> Checkpoint:
         origin = origin_in(note)

@@ -16,7 +16,7 @@ import hashlib
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +27,7 @@ from gateway.audit.audit_key import UnfitAuditKey, load_private_key, read_vkeys
 from gateway.homes.private_file import sync_directory, write_private
 from policies.auditing.checkpoint import Checkpoint
 from policies.auditing.cosignature import CosignatureSigner, CosignatureVerifier
+from policies.auditing.key_change import KeyChange, followed
 from policies.auditing.signed_note import Ed25519Verifier, NoteBroken, read_vkey, signature_by
 from policies.auditing.witnessing import AddCheckpoint, Cosigned, Judgement, Memory, judge, origin_in
 
@@ -100,6 +101,19 @@ def watch_logs(folder: Path, lines: list[str]) -> list[str]:
     return [each.name for each in added]
 
 
+def watch_changes(folder: Path, changes: Sequence[KeyChange]) -> list[str]:
+    """Watch the keys too that changes lead to from watched ones; the origins that have a new one. Raises WitnessFault.
+
+    A change that a watched key did not sign adds nothing.
+    """
+    try:
+        watched = read_vkeys(folder / LOGS)
+    except (UnfitAuditKey, OSError) as fault:
+        raise WitnessFault(f"{folder / LOGS}: {fault}") from None
+    fresh = followed(watched, changes)[len(watched) :]
+    return watch_logs(folder, [each.vkey for each in fresh]) if fresh else []
+
+
 class WitnessState:
     """An open witness. `add` is called by one thread at a time; a `check` beside it reads the same store."""
 
@@ -151,6 +165,10 @@ class WitnessState:
             return judgement, b""
         text = request.note[: request.note.rindex(b"\n\n") + 1]
         return judgement, signature_by(CosignatureSigner(self.name, self._key, now_s), text).line()
+
+    def follow(self, changes: Sequence[KeyChange]) -> list[str]:
+        """`watch_changes` of this witness."""
+        return watch_changes(self._folder, changes)
 
     def latest(self, origin: str) -> Cosigned | None:
         """The latest checkpoint that was cosigned for a log."""

@@ -28,10 +28,11 @@ class Checkpoint(Struct, frozen=True):
 
 
 class SignedCheckpoint(Struct, frozen=True):
-    """A checkpoint whose log's own signature was verified, and the note it came in."""
+    """A checkpoint whose log's own signature was verified, the note it came in, and the id of the key that signed."""
 
     checkpoint: Checkpoint
     note: bytes
+    key_id: bytes = b""
 
 
 def origin_of(deployment: str, instance: str) -> str:
@@ -80,9 +81,10 @@ def open_checkpoint(note: bytes, verifiers: Sequence[Verifier]) -> SignedCheckpo
     """
     opened = open_note(note, verifiers)
     checkpoint = read_checkpoint(opened.text)
-    if all(signature.name != checkpoint.origin for signature in opened.verified):
+    key_ids = [signature.key_id for signature in opened.verified if signature.name == checkpoint.origin]
+    if not key_ids:
         raise NoteBroken(f"the checkpoint of {checkpoint.origin} is not signed by the key of that name")
-    return SignedCheckpoint(checkpoint, note)
+    return SignedCheckpoint(checkpoint, note, key_ids[0])
 
 
 def _check(checkpoint: Checkpoint) -> None:

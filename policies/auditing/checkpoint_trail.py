@@ -9,6 +9,8 @@ unseen. So each new one also moves a signed end on. Rules:
  (3) The end is written after its note is lasting. So notes beyond the end are a stop in between; fewer notes than
      the end says, or others, are tampering. Without an end there may be one note at most, for the same reason.
  (4) Sizes grow from note to note: a chain is never signed twice at one size.
+ (5) The key that signs changes only where a change leads on from it (policies/auditing/key_change.py, rule 4). Where it
+     does is told (`Turn`), so that the lines in between can be asked for the record of it.
 """
 
 import base64
@@ -19,6 +21,7 @@ from hashlib import sha256
 from msgspec import Struct
 
 from policies.auditing.checkpoint import Checkpoint, open_checkpoint
+from policies.auditing.key_change import KeyChange, leads
 from policies.auditing.signed_note import Ed25519Verifier, NoteBroken, Verifier, open_note
 
 START_HASH = bytes(32)
@@ -75,23 +78,52 @@ class Stored(Struct, frozen=True):
     end: bytes | None = None
 
 
-def judge_trail(stored: Stored, verifiers: Sequence[Ed25519Verifier]) -> list[Checkpoint]:
+class Turn(Struct, frozen=True):
+    """Rule (5): the checkpoint of size `before` is the last of its key, that of size `first` the first under `key`."""
+
+    before: int
+    first: int
+    key: bytes
+
+
+class SignedTrail(Struct, frozen=True):
+    """The checkpoints of one chain, and where its key changes among them."""
+
+    checkpoints: list[Checkpoint]
+    turns: tuple[Turn, ...] = ()
+
+
+def judge_signed_trail(
+    stored: Stored, verifiers: Sequence[Ed25519Verifier], changes: Sequence[KeyChange] = ()
+) -> SignedTrail:
     """The checkpoints of one chain, all signed by one of `verifiers` and kept by the rules. Raises KeptWrongly."""
     checkpoints: list[Checkpoint] = []
+    turns: list[Turn] = []
+    keys = {each.key_id: each.public_key for each in verifiers}
     end = _read_end(stored.end, verifiers)
-    trail, fits = Trail(), end == Trail()
+    trail, fits, key = Trail(), end == Trail(), b""
     for number, note in enumerate(stored.notes, 1):
         try:
-            checkpoint = open_checkpoint(note, verifiers).checkpoint
+            signed = open_checkpoint(note, verifiers)
         except NoteBroken as fault:
             raise KeptWrongly(number, str(fault)) from None
+        checkpoint, by = signed.checkpoint, keys[signed.key_id]
         if checkpoints and not _follows(checkpoint, checkpoints[-1]):
             raise KeptWrongly(number, "a checkpoint does not follow the one before it")
+        if checkpoints and by != key:
+            _demand_change(number, key, by, changes)
+            turns.append(Turn(checkpoints[-1].size, checkpoint.size, by))
+        key = by
         checkpoints.append(checkpoint)
         trail = trail.added(note)
         fits = fits or trail == end
     _judge_end(end, checkpoints, fits=fits)
-    return checkpoints
+    return SignedTrail(checkpoints, tuple(turns))
+
+
+def _demand_change(number: int, key: bytes, by: bytes, changes: Sequence[KeyChange]) -> None:
+    if not leads(key, by, changes):
+        raise KeptWrongly(number, "a checkpoint is signed by another key, and no change that both signed leads to it")
 
 
 def _follows(later: Checkpoint, earlier: Checkpoint) -> bool:

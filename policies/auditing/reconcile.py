@@ -231,6 +231,7 @@ class Reconciler:
                 until=ts,
                 text=f"authorised in {self._chain} at seq {seq}, and no end: {why}",
                 request_id=request_id,
+                found=self._last_ts,
             )
             self._differences.append(difference)
         if self._open:

@@ -74,6 +74,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     """One thing that does not fit: `count` requests or tokens more, or fewer when negative, between two times.
 
     `who` is the gateway's process, or the chain where it has no name. `since` is empty for a worker's start.
+    `found` is the time of the record that showed an end to be missing, which may be long after `until`.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     until: str
     text: str
     request_id: str = ""
+    found: str = ""
 
 
 class Sum(Struct):

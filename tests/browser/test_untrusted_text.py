@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser import naughty
 from tests.browser.console_house import ConsoleHouse
-from tests.browser.every_page import ADMIN, PAGES
+from tests.browser.every_page import ADMIN, AUDITOR, PAGES
 from tests.browser.lived_in import Happened
 from tests.browser.signing_in import signed_in
 from tests.browser.watched import Watched
@@ -47,3 +47,15 @@ def test_in_every_field(admin: tuple[Watched, Page], happened: Happened) -> None
     addresses = [shown.of(happened) for shown in PAGES.values() if shown.person == ADMIN]
     told = naughty.through_fields(watch, page, addresses, texts)
     assert told["forms"] >= 8, told
+
+
+def test_in_the_remark_of_a_review(house: ConsoleHouse, browser: Browser, happened: Happened) -> None:
+    (text, *_) = naughty.joined([each for each in naughty.live_strings() if each.startswith("<")], 240)
+    with signed_in(house, browser, AUDITOR, locale="en-GB") as (watch, page):
+        page.goto("/audit?event=policy.changed&since=1h")
+        (index,) = [index for index, action in naughty.forms_of(page).items() if action == "/audit/review"]
+        naughty.submit(page, index, text)
+        naughty.look(watch, page)
+        page.goto("/audit?event=audit.reviewed&since=1h")
+        naughty.look(watch, page)
+        assert "<script>alert(123)</script>" in page.locator("main").inner_text()

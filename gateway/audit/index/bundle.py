@@ -2,6 +2,7 @@
 
     README.md                    what to check, and how
     audit.vkey                   the verifier keys of the chains
+    key-changes                  how they followed each other, signed by the old one and the new one each time
     CHAIN/records.jsonl          the records' exact lines
     CHAIN/checkpoint             the signed checkpoint that they are proven under
     CHAIN/proofs/SEQ.tlog-proof  for each record its proof (c2sp.org/tlog-proof@v1)
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.audit.anchor_words import home_words
+from gateway.audit.audit_key import CHANGES_NAME
 from gateway.audit.index.found_lines import FoundLine
 from gateway.audit.log_proofs import NotProvable, latest_checkpoint, stored_from_first
 from gateway.audit.trusted_keys import TrustedKeys
@@ -34,6 +36,7 @@ To check one, with any tool for c2sp.org/tlog-proof, or by hand:
    in base64, an empty line, and a signed checkpoint: the log's name, its size, its root in base64, and signatures.
 4. The hashes lead from the leaf to that root (RFC 9162, section 2.1.3.2).
 5. The signature is Ed25519 over the checkpoint's text (c2sp.org/signed-note) by the key of that name in `audit.vkey`.
+   Where a chain has several, `key-changes` shows that each older one has signed the next.
 
 What this shows: these very lines stood at these places when the checkpoint was signed. What it does not show: that the
 host that signs was honest before. For that compare the checkpoint with one that was kept elsewhere, and the key with
@@ -69,6 +72,8 @@ def write_bundle(folder: Path, audit: Path, lines: Iterable[FoundLine], keys: Tr
         _write_chain(folder / chain, audit / chain, found, keys)
     vkeys = "".join(f"{each.vkey}\n" for each in keys.verifiers)
     _write(folder / "audit.vkey", vkeys.encode())
+    if keys.changes:
+        _write(folder / CHANGES_NAME, (audit / CHANGES_NAME).read_bytes())
     _write(folder / "README.md", README.format(count=count, chains=len(chains), anchored=home_words(audit)).encode())
     sync_directory(folder)
     return count

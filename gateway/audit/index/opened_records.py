@@ -37,8 +37,16 @@ class OpenedRecords:
     def opened(self, record: Record) -> Record:
         """The whole record for the eyes of a reader; never to be written. Raises AuditUnavailable."""
         if self._persons is None:
-            return opened_entry(record, lambda _token, _place: SEALED)
+            return self.sealed(record)
         return opened_entry(record, self._persons.open)
+
+    def shown(self, record: Record, *, names: bool) -> Record:
+        """`opened`, or `sealed` where names are not shown. Raises AuditUnavailable."""
+        return self.opened(record) if names else self.sealed(record)
+
+    def sealed(self, record: Record) -> Record:
+        """The whole record with nothing opened: pseudonyms, and no name."""
+        return opened_entry(record, lambda _token, _place: SEALED)
 
     def pseudonyms(self, name: str) -> tuple[str, ...]:
         """Under what somebody of this name stands in the log. Raises AuditUnavailable."""

@@ -17,6 +17,7 @@ from gateway.console.auditing.asking import Asked, bound_to, filter_of, told
 from gateway.console.auditing.log_reading import SECONDS, Reading, told_faults
 from gateway.console.auditing.tallies import COUNTED, Group, Used, addresses_of, groups, hit_at, new_addresses
 from gateway.console.page import Turned
+from gateway.console.world import World
 from gateway.homes.home import Home
 from policies.auditing.conditions import Place
 from policies.auditing.query import SLOT_BITS
@@ -138,14 +139,17 @@ def counted_in(reading: Reading, wanted: Filter, spans: Sequence[Span]) -> int:
     return sum(reading.rows.count(wanted, numbers[span.chain], span.first - 1, span.last) for span in there)
 
 
-def opened_views(home: Home, lines: Sequence[FoundLine]) -> list[Shown]:
-    """The lines for a reader's eyes, as far as they can be opened now. Raises Turned."""
-    with told_faults(SECONDS), opened_records(home) as records:
-        return [_shown(records, line) for line in lines]
+def opened_views(world: World, lines: Sequence[FoundLine]) -> list[Shown]:
+    """The lines for a reader's eyes, as far as they can be opened now, and none where names are not shown at all.
+
+    Raises Turned.
+    """
+    with told_faults(SECONDS), opened_records(world.home) as records:
+        return [_shown(records, line, names=world.shows_names) for line in lines]
 
 
-def _shown(records: OpenedRecords, line: FoundLine) -> Shown:
-    opened = records.opened(line.record)
+def _shown(records: OpenedRecords, line: FoundLine, *, names: bool) -> Shown:
+    opened = records.shown(line.record, names=names)
     return Shown(record_view(line.chain, line.seq, opened), opened, line.line.decode("ascii", "backslashreplace"))
 
 

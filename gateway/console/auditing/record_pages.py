@@ -40,10 +40,11 @@ class RecordPages:
         place = place_of(visit.item)
         lines = await self._reading.ask(lambda each: one_record(each, self._world.home, visit.viewer, place))
         await self._viewed(visit, f"record:{visit.item}", lines)
-        shown = await asyncio.to_thread(opened_views, self._world.home, lines)
+        shown = await asyncio.to_thread(opened_views, self._world, lines)
         state = await asyncio.to_thread(chain_state, self._world.home, place[0])
         return Page("audit/record.html", _told(shown[0]) | {
             "explained": explained,
+            "names_hidden": not self._world.shows_names,
             "stages": list(map(row, _by_time(shown))) if shown[0].view.request else [],
             "state": state,
             "last": self._verifier.last,
@@ -57,7 +58,7 @@ class RecordPages:
         if not lines:
             raise Turned(404, "audit.no_request")
         await self._viewed(visit, f"request:{item}", lines)
-        shown = await asyncio.to_thread(opened_views, self._world.home, lines)
+        shown = await asyncio.to_thread(opened_views, self._world, lines)
         who = next((each.view for each in shown if each.view.key or each.view.who), shown[0].view)
         parts = [(_place(each), _parts(each)) for each in shown]
         return Page("audit/request.html", {
@@ -66,6 +67,7 @@ class RecordPages:
             "stages": list(map(row, shown)),
             "parts": parts,
             "explained": explained,
+            "names_hidden": not self._world.shows_names,
         })  # fmt: skip
 
     async def key(self, visit: Visit) -> Answer:
@@ -80,7 +82,7 @@ class RecordPages:
         told: dict[str, Any] = told_to_log(asked, (), scope_of(visit.viewer, "key")) | {"hits": len(story.lines)}
         await self._world.perform(visit, "audit.search", told)
         lines = [*story.lines, *(line for _, line in story.groups)]
-        shown = await asyncio.to_thread(opened_views, self._world.home, lines)
+        shown = await asyncio.to_thread(opened_views, self._world, lines)
         newest = shown[len(story.lines) :]
         return Page("audit/key.html", {
             "key": key,
@@ -90,6 +92,7 @@ class RecordPages:
             "groups": [(group, each.view) for (group, _), each in zip(story.groups, newest, strict=True)],
             "rows": rows(shown[: len(story.lines)]),
             "explained": explained,
+            "names_hidden": not self._world.shows_names,
             "counted": story.counted,
             "counted_all": story.counted_all,
             "more": urlencode({"key": key, "since": asked["since"]}),

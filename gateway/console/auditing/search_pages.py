@@ -46,7 +46,7 @@ class SearchPages:
         except (ValueError, ActRefused) as fault:
             return await self.form(visit, visit.query, str(fault))
         lines = [*found.lines, *(line for _, line in found.groups)]
-        shown = await asyncio.to_thread(opened_views, self._world.home, lines)
+        shown = await asyncio.to_thread(opened_views, self._world, lines)
         return await self.form(visit, asked.typed, found=_results(asked, found, shown))
 
     async def form(
@@ -66,6 +66,7 @@ class SearchPages:
             "may_review": visit.viewer.role == "auditor",
             "limited": visit.viewer.teams is not None,
             "explained": explained,
+            "names_hidden": not self._world.shows_names,
         }
         return Page("audit/search.html", data, 400 if line else 200)
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from policies.audit_chain import GENESIS, StoredLine, encode_entry, line_hash, link, segment_name
+from policies.audit_chain import GENESIS, Position, StoredLine, encode_entry, line_hash, link, segment_name
 from policies.audit_log_check import (
     MAX_GAP,
     Beginning,
@@ -19,6 +20,8 @@ from policies.audit_log_check import (
 )
 from policies.auditing.chain_seen import SEEN, seen_details
 from policies.auditing.checkpoint import Checkpoint
+from policies.auditing.checkpoint_trail import Turn
+from policies.auditing.key_change import ROTATED, change_details, sign_change
 from policies.auditing.merkle import EMPTY, CompactRange, leaf_hash
 from policies.auditing.segment_records import (
     OPENED,
@@ -278,3 +281,59 @@ def test_a_line_that_does_not_tell_where_it_stands_is_no_beginning() -> None:
     untold.open()
     untold.open(tree=None)
     assert beginning(untold.stored[1]) is None
+
+
+# ---- rule 6: the key changes
+
+OLD, NEW = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
+CHANGE = sign_change("corral/ab", OLD, NEW)
+NEW_KEY = NEW.public_key().public_bytes_raw()
+
+
+def turned(lines: Lines, turn: Turn, scope: Scope | None = None, own: Sequence[Checkpoint] = ()) -> LogFindings:
+    check = LogCheck(scope or Scope("box-0"), own, (), [turn])
+    list(check.watch(lines.stored if scope is None else lines.stored[scope.begin.tree.size :]))
+    return check.findings()
+
+
+def with_change(at: int, details: Mapping[str, Any] | None = None) -> Lines:
+    """20 lines; that of `at` tells of the change."""
+    lines = Lines()
+    lines.open()
+    lines.fill(at - 1)
+    lines.tell(ROTATED, change_details(CHANGE) if details is None else details)
+    lines.fill(20 - lines.seq)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("at", "before", "first", "is_told"),
+    [(10, 10, 11, True), (10, 10, 15, True), (10, 11, 15, False), (10, 5, 10, False), (12, 10, 15, True)],
+)
+def test_a_change_is_recorded_between_the_checkpoints_of_both_keys(at, before, first, is_told) -> None:
+    findings = turned(with_change(at), Turn(before, first, NEW_KEY))
+    assert (findings.fault is None) is is_told
+    if not is_told:
+        assert "is under a new key, and no record before it" in text_of(findings)
+
+
+@pytest.mark.parametrize("details", [{}, {**change_details(CHANGE), "old_signature": "AAAA"}])
+def test_a_record_that_the_old_key_did_not_sign_is_none(details) -> None:
+    assert turned(with_change(10, details), Turn(10, 15, NEW_KEY)).fault is not None
+
+
+def test_a_change_to_another_key_is_not_the_one() -> None:
+    assert turned(with_change(10), Turn(10, 15, b"x" * 32)).fault is not None
+
+
+def test_a_change_that_was_pruned_or_lies_behind_what_was_asked_for_is_not_missed() -> None:
+    lines = with_change(10)
+    begin = Scope("box-0", Beginning(Position(12, None), lines.trees[12]), partial=True)
+    assert turned(lines, Turn(10, 15, NEW_KEY), begin).fault is None
+    assert turned(lines, Turn(15, 30, NEW_KEY)).fault is None
+
+
+def test_the_first_finding_stays() -> None:
+    lines = with_change(10)
+    wrong = [Checkpoint(ORIGIN, 5, b"x" * 32)]
+    assert "size 5" in text_of(turned(lines, Turn(11, 15, NEW_KEY), own=wrong))

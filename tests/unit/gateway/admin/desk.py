@@ -7,6 +7,7 @@ import pytest
 
 from gateway.admin.act import ActContext, ActRefused
 from gateway.admin.admin_acts import perform
+from gateway.admin.consents import Consents
 from gateway.audit.hold_book import HoldBook
 from gateway.keys.key_store import KeyStore
 from policies.audit_record import Actor, Stamp
@@ -31,6 +32,8 @@ class Desk:
         self.operator = "anna"
         self.peppers = lambda: PEPPERS
         self.holds: HoldBook | None = None
+        self.operator_id = "1000"
+        self.consents = Consents()
 
     async def record(self, entry: dict) -> None:
         self.entries.append(entry)
@@ -42,9 +45,10 @@ class Desk:
             peppers=self.peppers,
             random_bytes=self.random_bytes,
             stamp=Stamp(int(self.now_s * 1e6), 5, "boot"),
-            actor=Actor(kind="operator", id="1000", name=self.operator, method="so_peercred"),
+            actor=Actor(kind="operator", id=self.operator_id, name=self.operator, method="so_peercred"),
             record=self.record,
             holds=self.holds,
+            consents=self.consents,
         )
         return json.loads(json.dumps(await perform(act, arguments, context)))
 

@@ -18,6 +18,7 @@ from gateway.audit.persons_store import PersonsStore
 from gateway.audit.vault import opened_vault
 from gateway.homes.home import Home
 from gateway.keys.key_store import KeyStore
+from policies.approval.two_persons import ALONE
 from policies.audit_record import Actor, Stamp, clean
 from policies.errors import PolicyUnavailable
 from policies.policy import Policy
@@ -129,7 +130,7 @@ def test_a_revocation_goes_on_and_is_told(home: Home) -> None:
 def test_a_text_is_read_on_record_and_erased(home: Home) -> None:
     known(home)
     read = do(home, "audit.read_content", request=REQUEST, reason="incident 7")
-    assert read == {"request": REQUEST, "answer": "x"}
+    assert read == {"request": REQUEST, "answer": "x", "two_persons": ALONE}
     assert records(home)[-1]["event"] == "content.read"
     assert do(home, "audit.erase_content", requests=[REQUEST]) == {"erased": [REQUEST]}
     assert records(home)[-1]["event"] == "content.erased"

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.audit.hold_book import HOLDS_NAME, HoldBook
 from gateway.keys.key_store import KeyStore
+from policies.approval.two_persons import ALONE
 from tests.unit.gateway.admin.desk import Desk
 
 BEFORE = "2026-01-01T00:00:00Z"
@@ -25,7 +26,7 @@ async def test_a_hold_is_set_listed_and_lifted(desk):
     assert [hold.id for hold in desk.holds.holds()] == [made["id"]]
     assert (await desk.do("holds.list"))["holds"] == [made]
     lifted = await desk.do("holds.lift", id=made["id"], reason="case closed")
-    assert lifted == made
+    assert lifted == made | {"two_persons": ALONE}
     assert desk.holds.holds() == ()
     told = [(entry["event"], entry["change"]["reason"], entry["change"]["object"]) for entry in desk.entries]
     object_ = f"hold:{made['id']}"

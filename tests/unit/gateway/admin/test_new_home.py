@@ -84,7 +84,7 @@ def test_with_a_terminal_the_key_is_nowhere_on_disk(tmp_path):
 def test_the_two_files_hold_only_names_that_are_settings(tmp_path):
     made = make_home(tmp_path / "home", PLAN)
     policy = yaml.safe_load(made.home.policy.read_text())
-    assert yaml.safe_load(made.home.config.read_text()) is None
+    assert yaml.safe_load(made.home.config.read_text()) == {"console": {"enabled": True}}
     assert policy["teams"] == {"default": {"models": ["*"]}}
     networks = Networks(allow=tuple(policy["networks"]["allow"]))
     assert networks.allows(read_address("127.0.0.1"))

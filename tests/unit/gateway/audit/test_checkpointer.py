@@ -17,7 +17,7 @@ from gateway.audit.checkpoint_file import (
 )
 from gateway.audit.checkpointer import EVERY_RECORDS, Checkpointer
 from policies.auditing.checkpoint import Checkpoint, open_checkpoint
-from policies.auditing.checkpoint_trail import judge_trail
+from policies.auditing.checkpoint_trail import judge_signed_trail
 from policies.auditing.merkle import EMPTY, CompactRange, leaf_hash
 from policies.auditing.signed_note import NoteBroken, NoteUnsigned
 from tests.signed_chains import QuickDisk, SignedChain, StillClock, body
@@ -41,7 +41,7 @@ class Opened:
         return Checkpointer.open(self.folder, self.key, over, disk or QuickDisk(), self.clock)
 
     def sizes(self) -> list[int]:
-        return [each.size for each in judge_trail(read_checkpoints(self.folder), self.verifiers)]
+        return [each.size for each in judge_signed_trail(read_checkpoints(self.folder), self.verifiers).checkpoints]
 
 
 @pytest.fixture
@@ -272,6 +272,9 @@ def test_a_chain_on_disk_is_signed_as_it_grows(tmp_path: Path) -> None:
     chain = SignedChain(tmp_path)
     chain.add(body(1), body(2))
     chain.close()
-    sizes = [each.size for each in judge_trail(read_checkpoints(chain.folder), [chain.key.signer("box-0").verifier])]
+    sizes = [
+        each.size
+        for each in judge_signed_trail(read_checkpoints(chain.folder), [chain.key.signer("box-0").verifier]).checkpoints
+    ]
     assert sizes == [0, chain.writer.tree.size]
     assert (tmp_path / KEY_NAME).exists()

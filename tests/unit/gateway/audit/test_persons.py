@@ -248,3 +248,16 @@ def test_a_damaged_or_foreign_database_is_refused(files: tuple[Path, Path]) -> N
         Persons.at(*files)
     with pytest.raises(PersonsNotOpened):
         Persons.reading(*files)
+
+
+def test_a_label_is_the_same_until_the_person_is_erased(persons: Persons, files: tuple[Path, Path]) -> None:
+    label = persons.label(ALICE, "192.0.2.7")
+    assert (label[0], len(label)) == ("a", 17)
+    assert persons.label(ALICE, "192.0.2.7") == label
+    assert len({label, persons.label(ALICE, "192.0.2.8"), persons.label(BOB, "192.0.2.7")}) == 3
+    persons.flush()
+    with closing(Persons.at(*files)) as again:
+        assert again.label(ALICE, "192.0.2.7") == label
+    persons.erase(persons.pseudonym(ALICE))
+    persons.refresh()
+    assert persons.label(ALICE, "192.0.2.7") != label

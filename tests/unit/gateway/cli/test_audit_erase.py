@@ -14,6 +14,7 @@ from gateway.audit.index.saved_queries import SavedQueries
 from gateway.audit.vault import opened_vault
 from gateway.cli.main import main
 from gateway.homes.home import Home
+from policies.approval.two_persons import ALONE
 from tests.canaries import places_of
 
 REQUEST = "019dbbf1-0000-7000-8000-000000000000"
@@ -96,7 +97,7 @@ def test_a_text_is_read_and_erased(home: Path, capsys: pytest.CaptureFixture[str
     assert run(home, "content", REQUEST) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
-    assert json.loads(shown) == {"request": REQUEST, "answer": "\x1b[31m"}
+    assert json.loads(shown) == {"request": REQUEST, "answer": "\x1b[31m", "two_persons": ALONE}
     assert run(home, "erase", "--request", REQUEST) == 0
     assert capsys.readouterr().out == "the texts of 1 requests are erased\n"
     assert run(home, "content", REQUEST) == 2

@@ -8,8 +8,10 @@ import pytest
 from gateway.configuration.config import ConfigFaults, policy_hash
 from gateway.configuration.settings import SignerSettings
 from gateway.policy_file import policy_reading
+from gateway.policy_file.content_terms import TERMS_NAME, ContentTermsBook
 from gateway.policy_file.policy_reading import MAX_SIGNATURES, PolicyFile, Unsigned, Written, find_writers
 from gateway.policy_in_force import UNKNOWN_AUTHOR
+from policies.policy import Policy, Team
 from tests.ssh_people import Person, needs_ssh_keygen
 
 TEXT = b"teams: {default: {models: ['*']}}\n"
@@ -172,3 +174,59 @@ def test_what_cannot_be_asked_is_unknown(path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(policy_reading.fcntl, "fcntl", refuse)
     assert find_writers(path) == "unknown"
+
+
+FULL = b"teams:\n  lab:\n    audit: {content: full, content_retention_days: 9}\n"
+SHORTER = b"teams:\n  lab:\n    audit: {content: full, content_retention_days: 8}\n"
+
+
+@needs_ssh_keygen
+class TestContentOfTwo:
+    """Keeping whole texts, or for a shorter time, takes two, though one signature is required."""
+
+    def put(self, path: Path, text: bytes, *people: Person) -> None:
+        path.write_bytes(text)
+        for old in path.parent.glob("policy.yaml.*.sig"):
+            old.unlink()
+        for person in people:
+            path.with_name(f"policy.yaml.{person.key.name}.sig").write_bytes(person.sign(text))
+
+    def test_full_and_shorter_take_two_and_nothing_else_does(self, path: Path, people: list[Person], tmp_path: Path):
+        book = ContentTermsBook(tmp_path)
+        file = PolicyFile(path, signers(people, 1), book)
+        self.put(path, TEXT, people[0])
+        book.keep(file.load().policy)
+        for text in (FULL, SHORTER):
+            self.put(path, text, people[0])
+            with pytest.raises(Unsigned, match="needs the signatures of 2 persons, only anna has signed"):
+                file.load()
+            self.put(path, text, people[0], people[1])
+            book.keep(file.load().policy)
+            self.put(path, text, people[0])
+            assert file.load().author == "anna"
+        self.put(path, FULL, people[0])  # longer
+        assert file.load().author == "anna"
+        self.put(path, TEXT, people[2])
+        assert file.load().author == "carla"
+
+    def test_where_nothing_is_known_text_takes_two(self, path: Path, people: list[Person], tmp_path: Path):
+        file = PolicyFile(path, signers(people, 1), ContentTermsBook(tmp_path))
+        (tmp_path / TERMS_NAME).write_text("broken")
+        self.put(path, FULL, people[0])
+        with pytest.raises(Unsigned, match="what was in force before is not known"):
+            file.load()
+        self.put(path, TEXT, people[0])
+        assert file.load().author == "anna"
+
+    def test_without_signers_or_a_home_nothing_is_asked(self, path: Path, people: list[Person], tmp_path: Path):
+        self.put(path, FULL, people[0])
+        assert PolicyFile(path, None, ContentTermsBook(tmp_path)).load().policy.teams["lab"].audit.content == "full"
+        assert PolicyFile(path, signers(people, 1)).load().author == "anna"
+
+
+def test_terms_that_cannot_be_kept_are_said(tmp_path: Path, capsys):
+    (tmp_path / f"{TERMS_NAME}.new").mkdir()
+    ContentTermsBook(tmp_path).keep(Policy(teams={"a": Team()}))
+    said = capsys.readouterr()
+    assert "content_terms_not_kept" in said.out + said.err
+    assert ContentTermsBook(tmp_path).terms() is None

@@ -60,7 +60,8 @@ def test_a_faulty_policy_is_judged_as_the_new_gateway_would(site: Site) -> None:
 
 
 def test_what_the_supervisor_keeps_is_named_in_one_line(site: Site) -> None:
-    site.config_file.write_text("public: {port: 9443}\nengine: {slots: 4}\nadmin: {max_connections: 9}\n")
+    settings = "public: {port: 9443}\nengine: {slots: 4}\nadmin: {max_connections: 9}\nconsole: {enabled: true}\n"
+    site.config_file.write_text(settings)
     may, [entry] = asked(site)
     assert (may, entry["event"]) == (True, "settings_need_restart")
     assert entry["settings"] == ["public.port: 8443 -> 9443", "engine.slots: null -> 4"]

@@ -1,6 +1,7 @@
 """The witness over real TLS, real signatures, a real log: what it cosigns, refuses, keeps, and outlives."""
 
 import contextlib
+import shutil
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator
@@ -8,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.anchor_queue import AnchorFailed
 from gateway.audit.anchor_witness import COSIGNED_NAME, WitnessAnchor
-from gateway.audit.audit_key import VKEY_NAME, open_audit_key
+from gateway.audit.audit_key import CHANGES_NAME, VKEY_NAME, open_audit_key, rotate_audit_key
 from gateway.audit.checkpoint_file import last_note
 from gateway.cli.main import main
 from gateway.http.tls_context import server_context
@@ -20,6 +22,7 @@ from gateway.witness.witness_server import WitnessServer
 from gateway.witness.witness_state import WitnessFault, WitnessState
 from policies.auditing.checkpoint import Checkpoint, checkpoint_text
 from policies.auditing.cosignature import read_cosignature_vkey
+from policies.auditing.key_change import sign_change
 from policies.auditing.signed_note import open_note, sign_note
 from policies.auditing.witnessing import AddCheckpoint, add_checkpoint_body
 from tests.signed_chains import SignedChain, body, write_signed
@@ -277,6 +280,48 @@ def test_a_pulled_file_is_taken_proven_and_missed(
     run("audit", "witness", "watch", "--state", folder, home / "audit" / VKEY_NAME)
     assert check(folder, "--checkpoints", pulled) == 1
     assert "MISSED corral/" in capsys.readouterr().out
+
+
+def test_a_rotated_key_is_followed_where_the_watched_one_has_signed_it(
+    auditor: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, folder = auditor
+    pulled = home / "audit" / "box-0" / "checkpoints"
+    assert check(folder, "--checkpoints", pulled) == 0
+    shutil.copytree(folder, tmp_path / "second")
+    rotate_audit_key(home)
+    write_more(home, 20)
+    assert check(folder, "--checkpoints", pulled) == 1
+    assert "UNSIGNED corral/" in capsys.readouterr().out
+    assert check(folder, "--checkpoints", pulled, "--log", home) == 0
+    out = capsys.readouterr().out
+    assert "its key was changed, and the old one has signed that" in out
+    assert "COSIGNED corral/" in out
+    assert len((folder / "logs.vkey").read_text().splitlines()) == 2
+    changes = home / "audit" / CHANGES_NAME
+    assert run("audit", "witness", "watch", "--state", tmp_path / "second", changes) == 0
+    assert "watches corral/" in capsys.readouterr().out
+    assert run("audit", "witness", "watch", "--state", tmp_path / "second", changes) == 0
+    assert "nothing new" in capsys.readouterr().out
+
+
+def test_a_change_that_the_watched_key_did_not_sign_is_not_followed(
+    auditor: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, folder = auditor
+    changes, pulled = home / "audit" / CHANGES_NAME, home / "audit" / "box-0" / "checkpoints"
+    deployment = "corral/" + (home / "audit" / "deployment").read_text().strip()
+    thief, own = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    changes.write_bytes(sign_change(deployment, thief, own) + b"\n")
+    assert run("audit", "witness", "watch", "--state", folder, changes) == 0
+    assert "nothing new" in capsys.readouterr().out
+    changes.write_bytes(sign_change(deployment, thief, own)[:-30] + b"\n")
+    assert run("audit", "witness", "watch", "--state", folder, changes) == 2
+    assert check(folder, "--checkpoints", pulled, "--log", home) == 1
+    assert "CONTRADICTION " in capsys.readouterr().out
+    (folder / "logs.vkey").write_text("broken\n")
+    changes.write_bytes(sign_change(deployment, thief, own) + b"\n")
+    assert run("audit", "witness", "watch", "--state", folder, changes) == 2
 
 
 def test_a_pulled_file_of_a_rewritten_log_is_evidence(

@@ -10,13 +10,15 @@ from policies.auditing.checkpoint_trail import (
     KeptWrongly,
     Stored,
     Trail,
+    Turn,
     end_name,
     end_text,
-    judge_trail,
+    judge_signed_trail,
     kept_notes,
     open_end,
 )
-from policies.auditing.signed_note import Ed25519Signer, NoteBroken, sign_note
+from policies.auditing.key_change import open_change, sign_change
+from policies.auditing.signed_note import Ed25519Signer, Ed25519Verifier, NoteBroken, sign_note
 
 ORIGIN = "corral/ab/box-0"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -24,6 +26,10 @@ SIGNER = Ed25519Signer(ORIGIN, KEY)
 END_SIGNER = Ed25519Signer(end_name(ORIGIN), KEY)
 CHECKPOINTS = [Checkpoint(ORIGIN, size, bytes([size]) * 32) for size in range(1, 6)]
 NOTES = tuple(sign_note(checkpoint_text(each), [SIGNER]) for each in CHECKPOINTS)
+
+
+def judge_trail(stored: Stored, verifiers: list[Ed25519Verifier]) -> list[Checkpoint]:
+    return judge_signed_trail(stored, verifiers).checkpoints
 
 
 def end_of(notes: tuple[bytes, ...]) -> bytes:
@@ -90,3 +96,35 @@ def test_notes_are_read_as_they_are_kept() -> None:
     assert kept_notes(b"") == ([], b"")
     for cut in range(1, len(NOTES[-1])):
         assert kept_notes(data[:-cut]) == (list(NOTES[:4]), data[len(data) - len(NOTES[-1]) - 1 : -cut])
+
+
+# ---- the key changes
+
+NEXT = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+NEXT_SIGNER = Ed25519Signer(ORIGIN, NEXT)
+CHANGE = open_change(sign_change("corral/ab", KEY, NEXT))
+BOTH = [SIGNER.verifier, NEXT_SIGNER.verifier]
+
+
+def signed_by(*signers: Ed25519Signer) -> Stored:
+    notes = tuple(sign_note(checkpoint_text(each), [signer]) for each, signer in zip(CHECKPOINTS, signers, strict=True))
+    return Stored(notes, end_of(notes))
+
+
+def test_a_change_of_the_key_is_told_where_both_have_signed_it() -> None:
+    stored = signed_by(SIGNER, SIGNER, NEXT_SIGNER, NEXT_SIGNER, NEXT_SIGNER)
+    trail = judge_signed_trail(stored, BOTH, [CHANGE])
+    assert trail.checkpoints == CHECKPOINTS
+    assert trail.turns == (Turn(2, 3, NEXT_SIGNER.verifier.public_key),)
+    assert judge_signed_trail(signed_by(*[NEXT_SIGNER] * 5), BOTH, [CHANGE]).turns == ()
+
+
+def test_no_key_signs_without_a_change_that_leads_to_it() -> None:
+    with pytest.raises(KeptWrongly, match="no change that both signed leads to it"):
+        judge_signed_trail(signed_by(SIGNER, SIGNER, NEXT_SIGNER, NEXT_SIGNER, NEXT_SIGNER), BOTH)
+
+
+def test_a_replaced_key_signs_nothing_any_more() -> None:
+    with pytest.raises(KeptWrongly) as kept:
+        judge_signed_trail(signed_by(SIGNER, SIGNER, NEXT_SIGNER, NEXT_SIGNER, SIGNER), BOTH, [CHANGE])
+    assert kept.value.number == 5

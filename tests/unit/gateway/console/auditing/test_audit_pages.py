@@ -12,6 +12,7 @@ import pytest
 from gateway.audit.index import index_file
 from gateway.cli.main import main
 from gateway.console.page import Elsewhere, Sent, Turned
+from policies.auditing.person_fields import SEALED
 from policies.errors import AuditUnavailable, NotAuthorized
 from tests.stored_log import StoredChain
 from tests.unit.gateway.cli.command_line import Corral
@@ -292,6 +293,16 @@ def test_every_format_is_handed_out_whole_and_recorded(house: House, form: str) 
     assert (details["format"], details["opened"], details["hits"]) == (form, False, 5)
     assert sent.body.count(b"\n") == 5 + (form == "csv")
     assert sent.filename.startswith("corral-audit-")
+
+
+def test_names_are_not_shown_where_two_persons_must_agree_to_it(house: House) -> None:
+    asked = {"stage": "admin"}
+    shown = house.get("/audit", asked).text
+    house.shows_names = False
+    hidden = house.get("/audit", asked).text
+    notice = "Names are not shown where signers are set"
+    assert (notice in shown, notice in hidden) == (False, True)
+    assert (SEALED in shown, SEALED in hidden) == (False, True)
 
 
 def test_names_leave_only_when_asked_for(house: House) -> None:

@@ -514,7 +514,7 @@ class App:
                 files=lambda: self._tls.ends if self._tls is not None else (),
                 key_sets=self._tokens.key_set_ages,
             ),
-            shows_names=not self._consents.signers,
+            acts_alone=not self._consents.signers,
         )
         config = self._setting.config
         return open_console(config.console, config.store, world, self._peppers, self.metrics)

@@ -16,6 +16,7 @@ from gateway.keys.key_store import KeyStore
 from gateway.policy_file.policy_watch import PolicyWatch
 from gateway.readiness import Lack
 from gateway.running_acts import RunningActs
+from policies.approval.two_persons import purpose_of
 from policies.audit_record import Change, Decision, admin_record
 
 Json = dict[str, Any]
@@ -26,8 +27,8 @@ class World:
     """The parts of the running gateway that pages read.
 
     `lacks` says why the process is not ready; `hour` is what it served lately, `endings` what ends soon, `oidc` the
-    identity provider that people sign in with. `shows_names` is false where two persons must agree to naming one
-    (policies/approval/two_persons.py).
+    identity provider that people sign in with. `acts_alone` says that no signers are set, so that one person sees names
+    and does alone what two must agree to elsewhere (policies/approval/two_persons.py).
     """
 
     home: Home
@@ -41,18 +42,17 @@ class World:
     hour: LiveHour
     endings: Endings
     oidc: ProviderParts | None = None
-    shows_names: bool = True
+    acts_alone: bool = True
 
     async def perform(self, visit: Visit, act_name: str, arguments: Json) -> Json:
         """Do the admin act `act_name` as the viewer: planned, recorded and done exactly like the command's.
 
         Raises ActRefused (one line for the form), AuditUnavailable, PolicyUnavailable; Turned for what two persons must
-        agree to: it is asked for, and the command does it once they have.
+        agree to.
         """
-        result = await self.acts.perform(act_name, arguments, visit.viewer.actor)
-        if "asked" in result:
-            raise Turned(409, "frame.two_persons", id=result["asked"]["id"])
-        return result
+        if not self.acts_alone and purpose_of(act_name, arguments):  # the command asks, under one name for all steps
+            raise Turned(409, "frame.two_persons")
+        return await self.acts.perform(act_name, arguments, visit.viewer.actor)
 
     async def record(self, visit: Visit, event: str, change: Change) -> None:
         """Write an admin event of the viewer; it is lasting when this returns. Raises AuditUnavailable."""

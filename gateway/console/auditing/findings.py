@@ -145,7 +145,7 @@ def opened_views(world: World, lines: Sequence[FoundLine]) -> list[Shown]:
     Raises Turned.
     """
     with told_faults(SECONDS), opened_records(world.home) as records:
-        return [_shown(records, line, names=world.shows_names) for line in lines]
+        return [_shown(records, line, names=world.acts_alone) for line in lines]
 
 
 def _shown(records: OpenedRecords, line: FoundLine, *, names: bool) -> Shown:

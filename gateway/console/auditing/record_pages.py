@@ -44,7 +44,7 @@ class RecordPages:
         state = await asyncio.to_thread(chain_state, self._world.home, place[0])
         return Page("audit/record.html", _told(shown[0]) | {
             "explained": explained,
-            "names_hidden": not self._world.shows_names,
+            "names_hidden": not self._world.acts_alone,
             "stages": list(map(row, _by_time(shown))) if shown[0].view.request else [],
             "state": state,
             "last": self._verifier.last,
@@ -67,7 +67,7 @@ class RecordPages:
             "stages": list(map(row, shown)),
             "parts": parts,
             "explained": explained,
-            "names_hidden": not self._world.shows_names,
+            "names_hidden": not self._world.acts_alone,
         })  # fmt: skip
 
     async def key(self, visit: Visit) -> Answer:
@@ -92,7 +92,7 @@ class RecordPages:
             "groups": [(group, each.view) for (group, _), each in zip(story.groups, newest, strict=True)],
             "rows": rows(shown[: len(story.lines)]),
             "explained": explained,
-            "names_hidden": not self._world.shows_names,
+            "names_hidden": not self._world.acts_alone,
             "counted": story.counted,
             "counted_all": story.counted_all,
             "more": urlencode({"key": key, "since": asked["since"]}),

@@ -66,7 +66,7 @@ class SearchPages:
             "may_review": visit.viewer.role == "auditor",
             "limited": visit.viewer.teams is not None,
             "explained": explained,
-            "names_hidden": not self._world.shows_names,
+            "names_hidden": not self._world.acts_alone,
         }
         return Page("audit/search.html", data, 400 if line else 200)
 

@@ -41,7 +41,7 @@ class House:
         self.clock = ManualClock()
         self.entries: list[dict[str, Any]] = []
         self.refuses_records: Exception | None = None
-        self.shows_names = True
+        self.acts_alone = True
         self._routes = {(each.method, each.path): each for each in routes(self)}  # type: ignore[arg-type]
         self._rendering = rendering()
 

@@ -298,7 +298,7 @@ def test_every_format_is_handed_out_whole_and_recorded(house: House, form: str) 
 def test_names_are_not_shown_where_two_persons_must_agree_to_it(house: House) -> None:
     asked = {"stage": "admin"}
     shown = house.get("/audit", asked).text
-    house.shows_names = False
+    house.acts_alone = False
     hidden = house.get("/audit", asked).text
     notice = "Names are not shown where signers are set"
     assert (notice in shown, notice in hidden) == (False, True)

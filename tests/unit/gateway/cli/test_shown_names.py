@@ -1,7 +1,7 @@
 """Whether readers of the log see names."""
 
 from gateway.audit.index.opened_records import OpenedRecords
-from gateway.cli.shown_names import names_are_shown, shown_record
+from gateway.cli.shown_names import names_are_shown
 from gateway.homes.home import Home
 
 RECORD = {"ts": "2026-01-01T00:00:00Z", "actor": {"name": "enc:1:AAAAAAAAAAAAAAAA:BBBB", "pseudonym": "p1"}}
@@ -19,5 +19,5 @@ def test_not_where_signers_are_set_nor_where_that_cannot_be_read(tmp_path):
 def test_what_is_not_shown_is_sealed():
     records = OpenedRecords()
     sealed = {**RECORD, "actor": {"name": "(sealed)", "pseudonym": "p1"}}
-    assert shown_record(records, RECORD, names=False) == sealed
-    assert shown_record(records, RECORD, names=True) == sealed  # nothing opens it here
+    assert records.shown(RECORD, names=False) == sealed
+    assert records.shown(RECORD, names=True) == sealed  # nothing opens it here

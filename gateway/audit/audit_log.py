@@ -228,6 +228,15 @@ class AuditLog:
         except OSError as fault:  # nothing more is served on a log that cannot be signed
             self._refuse([], errno.errorcode.get(fault.errno or 0, "EIO").lower())
 
+    async def settle(self) -> None:
+        """Let the head name all that is lasting by now, for whoever is about to read the log.
+
+        Where that fails, the next record tells it.
+        """
+        if not self._closed:
+            with contextlib.suppress(OSError):
+                await self._in_thread(self._writer.settle)
+
     async def checkpoint(self) -> None:
         """Have all that is recorded covered by a checkpoint now. Raises AuditUnavailable."""
         try:

@@ -54,6 +54,10 @@ class World:
             raise Turned(409, "frame.two_persons")
         return await self.acts.perform(act_name, arguments, visit.viewer.actor)
 
+    async def settle(self) -> None:
+        """Before the log is read: let it show what was recorded until now."""
+        await self.audit_log.settle()
+
     async def record(self, visit: Visit, event: str, change: Change) -> None:
         """Write an admin event of the viewer; it is lasting when this returns. Raises AuditUnavailable."""
         decision = Decision(effect="allow", policy_hash=self.gate.in_force.hash)

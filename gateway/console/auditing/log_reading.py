@@ -8,7 +8,7 @@ missing is told with the answer (`notes`).
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -65,17 +65,23 @@ class Reading:
         return [line for line in found if matches(asked, self.records.facts(line.record))]
 
 
-class LogReading:
-    """What reads the log of one home for pages."""
+Settle = Callable[[], Awaitable[None]]
 
-    def __init__(self, home: Home, seconds: float = SECONDS) -> None:
+
+class LogReading:
+    """What reads the log of one home for pages. `settle` lets its head name all that was recorded until now."""
+
+    def __init__(self, home: Home, seconds: float = SECONDS, settle: Settle | None = None) -> None:
         self.home = home
         self._seconds = seconds
+        self._settle = settle
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, question: Callable[[Reading], T], seconds: float | None = None) -> T:
         """What `question` answers, in a thread, within its seconds. Raises Turned."""
         bound_s = self._seconds if seconds is None else seconds
+        if self._settle is not None:
+            await self._settle()
         async with self._places:
             return await asyncio.to_thread(self._answer, question, bound_s)
 

@@ -20,7 +20,7 @@ SIGNERS: frozenset[Role] = frozenset({"auditor"})
 
 def routes(world: World) -> tuple[ConsoleRoute, ...]:
     """The part's pages."""
-    reading, verifier = LogReading(world.home), Verifier(world.home)
+    reading, verifier = LogReading(world.home, settle=world.settle), Verifier(world.home)
     search = SearchPages(world, reading)
     record = RecordPages(world, reading, verifier)
     review = ReviewPages(world, reading, search, verifier)

@@ -23,7 +23,7 @@ class HistoryPage:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._log = LogReading(world.home)
+        self._log = LogReading(world.home, settle=world.settle)
 
     async def shown(self, visit: Visit) -> Page:
         """The newest changes, or refusals. Raises Turned, NotAuthorized, AuditUnavailable."""
@@ -49,5 +49,7 @@ class HistoryPage:
         asked = read_filter(conditions, 0)
         hits = reading.hits(asked, MOST, before)
         lines = reading.lines(asked, hits, self._world.home)
-        rows = [history_row(place_text(each.chain, each.seq), reading.records.opened(each.record)) for each in lines]
+        names = self._world.acts_alone
+        shown = ((each, reading.records.shown(each.record, names=names)) for each in lines)
+        rows = [history_row(place_text(each.chain, each.seq), record) for each, record in shown]
         return rows, len(hits) == MOST, list(reading.notes)

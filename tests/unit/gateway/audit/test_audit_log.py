@@ -99,6 +99,28 @@ async def test_the_head_follows_a_log_that_is_idle(tmp_path: Path) -> None:
     await log.close()
 
 
+async def test_whoever_reads_the_log_may_have_its_head_follow_at_once(tmp_path: Path) -> None:
+    log = open_log(tmp_path, RealDisk())
+    await log.record({"number": 1})
+    assert verify_chain(tmp_path).beyond_head == 2
+    await log.settle()
+    assert verify_chain(tmp_path).beyond_head == 0
+    await log.close()
+    await log.settle()  # nothing to do, and nothing fails
+
+
+async def test_a_head_that_cannot_settle_is_told_by_the_next_record(tmp_path: Path) -> None:
+    disk = FullForHeads()
+    log = open_log(tmp_path, disk)
+    await log.record({"number": 1})
+    disk.full = True
+    await log.settle()
+    with pytest.raises(AuditUnavailable):
+        await log.record({"number": 2})
+    disk.full = False
+    await log.close()
+
+
 async def test_the_head_of_a_busy_log_follows_after_so_many_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,9 @@ class House:
             )
             return await perform(act_name, arguments, context)
 
+    async def settle(self) -> None:
+        """The world's: nothing writes here meanwhile."""
+
     async def record(self, visit: Visit, event: str, change: Change) -> None:
         """The world's."""
         await self._record(admin_record(event, self._stamp(), visit.viewer.actor, change, Decision(effect="allow")))

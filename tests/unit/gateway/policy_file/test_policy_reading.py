@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.configuration.config import ConfigFaults, policy_hash
 from gateway.configuration.settings import SignerSettings
@@ -224,9 +225,9 @@ class TestContentOfTwo:
         assert PolicyFile(path, signers(people, 1)).load().author == "anna"
 
 
-def test_terms_that_cannot_be_kept_are_said(tmp_path: Path, capsys):
+def test_terms_that_cannot_be_kept_are_said(tmp_path: Path):
     (tmp_path / f"{TERMS_NAME}.new").mkdir()
-    ContentTermsBook(tmp_path).keep(Policy(teams={"a": Team()}))
-    said = capsys.readouterr()
-    assert "content_terms_not_kept" in said.out + said.err
+    with capture_logs() as logs:
+        ContentTermsBook(tmp_path).keep(Policy(teams={"a": Team()}))
+    assert [entry["event"] for entry in logs] == ["content_terms_not_kept"]
     assert ContentTermsBook(tmp_path).terms() is None

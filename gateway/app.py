@@ -159,7 +159,7 @@ class App:
         self.anchors = self._open_anchors()
         self._runs = OpenRuns()
         anchored = AnchoredLog(audit_log, self.anchors.refuses)
-        self._counted = CountedLog(anchored, self._runs, self._process, self._clock.unix_ns() / 1e9)
+        self._counted = CountedLog(anchored, self._runs, self._process, self._now_s())
         self._tokens = self._open_tokens()
         self._peppers = load_peppers(setting.home.pepper)
         self._hour = LiveHour(self.dispatcher.view, self._clock)
@@ -171,7 +171,7 @@ class App:
         self.gate = self._make_gate()
         upstreams = [each for each in self.dispatcher.engines if isinstance(each, OllamaUpstream) and each.counts]
         self._counts = CountRecords(audit_log.submit, stamp_now, self._runs, self._process, (self._pool, upstreams))
-        self._tls = open_tls(setting, self.gate.audit.noted_later, self._clock.unix_ns() / 1e9)
+        self._tls = open_tls(setting, self.gate.audit.noted_later, self._now_s())
         self._deaths = WorkerDeaths(setting.home.run / PROCESSES_FILE, self.gate.audit.noted_later)
         self._deaths.subscribe(self.dispatcher.suspects.confirm)
         self.dispatcher.suspects.count_deaths_by(lambda target: self._deaths.count(target.removeprefix("pool:")))
@@ -353,7 +353,7 @@ class App:
         audit, home = self._setting.config.audit, self._setting.home
         folder = home.audit / self._place
         try:
-            places = open_places(audit, home.path, folder, lambda: self._clock.unix_ns() / 1e9)
+            places = open_places(audit, home.path, folder, self._now_s)
         except OSError as fault:
             named = fault.filename or "a certificate of audit.witnesses or audit.anchors"
             raise AuditNotOpened(f"cannot use {named}: {fault.strerror or fault}: see audit in config.yaml") from None
@@ -484,7 +484,7 @@ class App:
         if self._shared is not None:
             self.metrics.shared_store(self._shared.state())
         if self._tls is not None:
-            self.metrics.tls_ends(self._tls.ends, self._clock.unix_ns() / 1e9)
+            self.metrics.tls_ends(self._tls.ends, self._now_s())
         return self.metrics.page(self.dispatcher, counters, self.running.waiting())
 
     def _finished(self, exchange: Exchange) -> None:
@@ -541,7 +541,7 @@ class App:
         )
 
     async def _console_shown(self) -> dict[str, Any] | None:
-        return await self._console.shown(self._clock.unix_ns() / 1e9) if self._console is not None else None
+        return await self._console.shown(self._now_s()) if self._console is not None else None
 
     def _residences(self) -> tuple[Residence, ...]:
         return self._pool.residences() if self._pool is not None else ()

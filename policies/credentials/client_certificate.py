@@ -16,14 +16,21 @@ import base64
 import hashlib
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from msgspec import Struct
 
 MAX_NAMES = 64
 """Far above any workload's certificate; each is looked up for each request."""
 
-MALFORMED = (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
-"""What reading a certificate raises; OpenSSL's handshake passes over some of it."""
+MALFORMED = (
+    ValueError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,
+)
+"""What reading a certificate raises, the last where warnings are errors; OpenSSL's handshake passes over some of it."""
 
 
 class UnfitCertificate(ValueError):
@@ -53,6 +60,8 @@ def read_client_certificate(der: bytes) -> ClientCertificate:
         extensions = certificate.extensions
     except MALFORMED:
         raise UnfitCertificate("certificate_malformed") from None
+    if certificate.serial_number <= 0:  # RFC 5280 4.1.2.2; the library will refuse it one day, and only warns now
+        raise UnfitCertificate("certificate_malformed")
     _demand_client_usage(extensions)
     digest = hashlib.sha256(der).digest()
     return ClientCertificate(

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import warnings
 
 import pytest
 from cryptography import x509
@@ -75,6 +76,14 @@ def test_a_name_of_a_kind_that_nobody_reads(authority):
     shown = builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
     with pytest.raises(UnfitCertificate, match="certificate_malformed"):
         read_client_certificate(shown)
+
+
+@pytest.mark.parametrize("warned", ["error", "ignore"])
+def test_a_serial_number_that_is_not_positive_is_malformed(signed, warned):
+    with warnings.catch_warnings():
+        warnings.simplefilter(warned)
+        with pytest.raises(UnfitCertificate, match="certificate_malformed"):
+            read_client_certificate(signed[:15] + b"\x80" + signed[16:])
 
 
 @given(cut=st.integers(0, 600), put=st.binary(max_size=4))

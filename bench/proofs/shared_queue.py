@@ -26,7 +26,7 @@ from policies.admitting.events import BandsChanged
 from policies.admitting.ticket import BandTerms
 from tests.counted_pool import Asker, CountedPool
 from tests.e2e.conftest import MODEL_FILE
-from tests.e2e.serving import MODEL, Corral, end, serving, until
+from tests.e2e.serving import MODEL, Corral, end, started, until
 from tests.redis_server import RedisServer, redis_server
 from tests.shared_pools import SLOTS, both, killed_midway, shares
 
@@ -136,20 +136,14 @@ def _processes(server: RedisServer, happen: Callable[[Corral, RedisServer], dict
     server.ask("FLUSHALL")
     with tempfile.TemporaryDirectory(prefix="corral-shared-") as folder:
         config = {"engine": ENGINE, "gateway": {"processes": 2}, "store": {"url": server.url}}
-        with serving(Path(folder), MODEL_FILE.resolve(), **config) as corral:
+        made = Corral(Path(folder), **config).make(MODEL_FILE.resolve())
+        assert made.metrics_key, "made before the start: both processes know it, neither takes it for a guess"
+        with started(made) as corral:
             assert until(lambda: len(_present(server)) == 2), _present(server)
             warm = corral.request("POST", "/api/generate", _body(0))
             assert warm[0] == 200, warm
-            assert until(lambda: all(_can_count(corral) for _ in range(20))), "both know the new key within a second"
+            assert until(lambda: all(TARGET in corral.counters() for _ in range(20))), "both know the worker"
             return happen(corral, server)
-
-
-def _can_count(corral: Corral) -> bool:
-    """Whether the process that happens to answer knows the key that reads the metrics."""
-    try:
-        return bool(corral.counters())
-    except AssertionError:
-        return False
 
 
 def _kill_one(corral: Corral, server: RedisServer, who: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A real Corral in a folder of its own: the commands a user types, real processes, real sockets."""
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -144,11 +145,14 @@ class Corral:
     def new_key(self, *words: str) -> dict[str, str]:
         return dict(json.loads(self.command("keys", "create", "--team", "default", "--json", *words).stdout))
 
+    @functools.cached_property
+    def metrics_key(self) -> str:
+        """A key that reads the metrics, made when first asked for: of several processes each knows it a second later."""
+        return self.new_key("--scope", "metrics")["key"]
+
     def counters(self) -> dict[str, dict[str, float]]:
         """The workers' own totals, by target, read from /metrics as an operator would."""
-        if not hasattr(self, "_metrics_key"):
-            self._metrics_key = self.new_key("--scope", "metrics")["key"]
-        status, page = self.request("GET", "/metrics", key=self._metrics_key, port=self.admin_port)
+        status, page = self.request("GET", "/metrics", key=self.metrics_key, port=self.admin_port)
         assert status == 200, page
         found: dict[str, dict[str, float]] = {}
         for line in page.decode().splitlines():
@@ -168,7 +172,13 @@ class Corral:
 def serving(folder: Path, model_file: Path | None, **config: Any) -> Iterator[Corral]:
     """A Corral made, started, and stopped at the end with status 0."""
     folder.mkdir(parents=True, exist_ok=True)
-    corral = Corral(folder, **config).make(model_file)
+    with started(Corral(folder, **config).make(model_file)) as corral:
+        yield corral
+
+
+@contextlib.contextmanager
+def started(corral: Corral) -> Iterator[Corral]:
+    """As `serving`, of a Corral that was made before."""
     corral.start()
     try:
         yield corral

@@ -9,6 +9,8 @@ from engine.interface import Prepared, StepReport, TargetState
 from engine.plan import ProcessPlan
 
 MODEL = "tiny:latest"
+# The event loop's turns from an accepted connection to its handler, and from a closed one to its closed socket.
+TURNS = 10
 
 
 def process_plan(path: Path, role: str = "chat", name: str = "worker-0", **changes: Any) -> ProcessPlan:
@@ -59,10 +61,12 @@ class FakeProcess:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        await _turns()  # who was accepted a moment ago is among the talks then
         self.drop()
         for each in self._talks:
             each.close()
         await self._server.wait_closed()
+        await _turns()
 
     def send(self, frame: Frame) -> None:
         assert self._writer is not None
@@ -89,6 +93,11 @@ class FakeProcess:
                 else:
                     self.received.put_nowait(frame)
         writer.close()
+
+
+async def _turns() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 class RecordingObserver:

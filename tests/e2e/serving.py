@@ -147,7 +147,7 @@ class Corral:
 
     @functools.cached_property
     def metrics_key(self) -> str:
-        """A key that reads the metrics, made when first asked for: of several processes each knows it a second later."""
+        """A key that reads the metrics, made when first asked for: every process knows it within a second."""
         return self.new_key("--scope", "metrics")["key"]
 
     def counters(self) -> dict[str, dict[str, float]]:

@@ -12,37 +12,28 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import structlog
-from msgspec import to_builtins
 
+from engine.frames import Counters
 from engine.interface import TargetState
 from engine.residency import Residence
 from gateway.admin.admin_socket import AdminSocket
 from gateway.admin.consents import signers_of
 from gateway.admin.request_expiry import keep_to_expiry
-from gateway.audit.anchors import AnchoredLog, Anchors, open_places
 from gateway.audit.audit_disk import RealDisk
-from gateway.audit.audit_keeping import AuditKeeping
-from gateway.audit.audit_log import AuditLog, AuditNotOpened, stamp_now
+from gateway.audit.audit_log import AuditLog, stamp_now
 from gateway.audit.audit_place import hold_place, this_host
 from gateway.audit.chain_lookout import ChainLookout
 from gateway.audit.content_keeper import ContentKeeper
 from gateway.audit.content_retention import keep_to_retention
 from gateway.audit.count_records import CountRecords
-from gateway.audit.counts import CountedLog, OpenRuns
 from gateway.audit.disk_guard import DiskGuard
-from gateway.audit.hold_book import HoldBook
 from gateway.audit.index.index_keeper import IndexKeeper
-from gateway.audit.log_upkeep import LogUpkeep
-from gateway.audit.retention_book import RetentionBook
 from gateway.audit.sealed_record import RecordSealer
-from gateway.audit.segment_keeper import SegmentKeeper
 from gateway.audit.signed_log import sign_log
-from gateway.audit.standing_facts import hosts_told, keys_told, models_told, settings_told
-from gateway.audit.standing_records import StandingRecords
 from gateway.audit.vault import Vault, opened_vault
 from gateway.backdoor.back_door import watch_from
 from gateway.certificate_verifier import CertificateVerifier
-from gateway.clock import Clock, SystemClock
+from gateway.clock import Clock, SystemClock, unix_s
 from gateway.console.composed import OpenedConsole, open_console
 from gateway.console.judge import Judge
 from gateway.console.live_hour import LiveHour
@@ -74,14 +65,15 @@ from gateway.limits.budget_book import BudgetBook
 from gateway.limits.memory_store import MemoryStore
 from gateway.limits.shared_store import open_shared_store
 from gateway.listeners import make_listener, open_tls, settings_of
-from gateway.machine.clock_state import read_clock_state
 from gateway.metrics import Metrics
+from gateway.metrics_page import MetricsPage
 from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.kept_policy import KeptPolicy
 from gateway.policy_file.policy_reading import PolicyFile, Written
 from gateway.policy_file.policy_watch import PolicyWatch, WatchParts
 from gateway.policy_in_force import PolicyInForce
 from gateway.readiness import Facts, Lack, lacks
+from gateway.recording import LogHeld, open_recording, standing_records
 from gateway.request_audit import RequestAudit
 from gateway.route_tables import route_tables
 from gateway.running import Running
@@ -97,10 +89,7 @@ from policies.access import ListenerName
 from policies.addresses.networks import Address
 from policies.admitting.bands import band_terms
 from policies.audit_record import Actor, system_record
-from policies.auditing.refusal_sampling import RefusalSampling
-from policies.credentials.key_record import KeyRecord
 from policies.credentials.principal import Principal
-from policies.credentials.public_key import PublicKeyRecord
 from policies.limiting.guessing import Guessing
 
 log = structlog.get_logger("corral.gateway")
@@ -156,21 +145,18 @@ class App:
         self._copy = TrustedCopy(keys, self._clock, setting.config.gateway.stale_keys_s, shared=store is not None)
         self._sharing = open_sharing(store, setting.home, keys, self._copy)
         self._streams = StreamWatch(keys, self.running, self._clock)
-        self.anchors = self._open_anchors()
-        self._runs = OpenRuns()
-        anchored = AnchoredLog(audit_log, self.anchors.refuses)
-        self._counted = CountedLog(anchored, self._runs, self._process, self._now_s())
+        self._held = LogHeld(log=audit_log, place=place, process=self._process, vault=vault)
+        self.recording = open_recording(setting, self._held, self._clock, self._note_later)
         self._tokens = self._open_tokens()
         self._peppers = load_peppers(setting.home.pepper)
         self._hour = LiveHour(self.dispatcher.view, self._clock)
         self._console: OpenedConsole | None = None
-        self._sampling = RefusalSampling(setting.config.audit.full_refusals_per_minute)
-        self._keeping = self._make_keeping(place)
         self._consents = signers_of(setting.config, setting.home.path)
-        self._upkeep = LogUpkeep(setting.home.audit, place, audit_log, setting.config.audit, vault.persons)
         self.gate = self._make_gate()
         upstreams = [each for each in self.dispatcher.engines if isinstance(each, OllamaUpstream) and each.counts]
-        self._counts = CountRecords(audit_log.submit, stamp_now, self._runs, self._process, (self._pool, upstreams))
+        self._counts = CountRecords(
+            audit_log.submit, stamp_now, self.recording.runs, self._process, (self._pool, upstreams)
+        )
         self._tls = open_tls(setting, self.gate.audit.noted_later, self._now_s())
         self._deaths = WorkerDeaths(setting.home.run / PROCESSES_FILE, self.gate.audit.noted_later)
         self._deaths.subscribe(self.dispatcher.suspects.confirm)
@@ -197,12 +183,12 @@ class App:
         in_force = self.gate.in_force
         policy = {"policy_hash": in_force.hash, "policy_author": in_force.author}
         await self._note("gateway.started", {**policy, "process": self._process, **self._consents.told()})
-        await self._upkeep.begin(has_signers=bool(self._consents.signers))
+        await self.recording.upkeep.begin(has_signers=bool(self._consents.signers))
         await asyncio.to_thread(ContentTermsBook(self._setting.home.path).keep, in_force.policy)
         self._back_door.hold_unchecked()
         if self._shared is not None:
             await self._shared.start(self.gate.audit.noted_later)
-        self.anchors.start()
+        self.recording.anchors.start()
         await self.dispatcher.start_up()
         self._say_longest_answer()
         self.dispatcher.take_bands(band_terms(in_force.policy))
@@ -217,12 +203,13 @@ class App:
             self._listeners[name] = listener
         await self._admin_socket.start()
         self._go("housekeeping", self._housekeeping().run())
-        self._go("audit keeping", self._keeping.run())
-        self._go("audit upkeep", self._upkeep.run())
+        self._go("audit keeping", self.recording.keeping.run())
+        self._go("audit upkeep", self.recording.upkeep.run())
         self._go("act requests", keep_to_expiry(self._consents.book, self._audit_log.record))
         self._go("audit index", IndexKeeper(self._setting.home).run())
         self._go("policy watch", self._policy_watch.run())
-        self._go("standing records", self._standing().run())
+        standing = standing_records(self._setting, self._held, self.gate, self._keys, self.recording.anchors)
+        self._go("standing records", standing.run())
         retention = keep_to_retention(self._vault.content, self._clock, self.gate.audit.noted_later)
         self._go("content retention", retention)
         self._go("counts", self._counts.run(self._setting.config.audit.count_every_s))
@@ -276,7 +263,7 @@ class App:
         await self.dispatcher.close()
         await self.gate.store.close()
         await self.gate.audit.close()
-        await self._keeping.tell_counts()
+        await self.recording.keeping.tell_counts()
         await self._note("gateway.stopped", {})
 
     def ready(self) -> bool:
@@ -294,7 +281,7 @@ class App:
             Facts(
                 started=bool(self._tasks),
                 draining=self._draining,
-                recording=self._audit_log.available and not self.anchors.refuses(),
+                recording=self._audit_log.available and not self.recording.anchors.refuses(),
                 serving=self.dispatcher.ready(),
                 unkept=tuple(name for name, kept in works.items() if not kept),
                 keyless=self._tokens.keyless(),
@@ -321,7 +308,7 @@ class App:
                 "admin": Door(setting.config.admin, self._certificate_hosts),
                 "console": Door(setting.config.console, self._certificate_hosts),
             },
-            routes=route_tables(self.ready, self._metrics_page, self.dispatcher.view, self._counted.told),
+            routes=route_tables(self.ready, self._metrics_page, self.dispatcher.view, self.recording.counted.told),
             dialects=dialects,
             body_limit_bytes=setting.config.public.max_body_bytes,
             body_timeout_s=setting.config.public.body_timeout_s,
@@ -330,13 +317,13 @@ class App:
             grants=self._keys.grants.of_team,
             catalogue=self.dispatcher.catalogue,
             dispatcher=self.dispatcher,
-            runs=self._runs,
+            runs=self.recording.runs,
             audit=RequestAudit(
-                self._counted,
+                self.recording.counted,
                 stamp_now,
                 policy_hash=lambda: self.gate.in_force.hash,
                 keeper=ContentKeeper(self._vault.content, self._vault.persons),
-                sampling=self._sampling,
+                sampling=self.recording.sampling,
                 may_answer_early=self._may_answer_early,
             ),
             running=self.running,
@@ -347,17 +334,6 @@ class App:
             keep_alive_most_s=setting.config.engine.keep_alive_most_s,
             log_bug=log_bug,
         )
-
-    def _open_anchors(self) -> Anchors:
-        """Where checkpoints go. Raises AuditNotOpened for a file of theirs that cannot be read."""
-        audit, home = self._setting.config.audit, self._setting.home
-        folder = home.audit / self._place
-        try:
-            places = open_places(audit, home.path, folder, self._now_s)
-        except OSError as fault:
-            named = fault.filename or "a certificate of audit.witnesses or audit.anchors"
-            raise AuditNotOpened(f"cannot use {named}: {fault.strerror or fault}: see audit in config.yaml") from None
-        return Anchors(audit, places, folder, self._clock, self._note_later)
 
     def _verifiers(self) -> Verifiers:
         return Verifiers(
@@ -397,33 +373,8 @@ class App:
             lookout=ChainLookout(self._setting.home.audit, self._place, self.gate.audit.noted_later),
         )
 
-    def _make_keeping(self, place: str) -> AuditKeeping:
-        audit, writer = self._setting.home.audit, self._audit_log.writer
-        keeper = SegmentKeeper(audit / place, RealDisk(), lambda: writer.open_from, lambda: writer.closed)
-        days, in_force = self._setting.config.audit.retention_days, RetentionBook(audit).days_to_prune_by
-        return AuditKeeping(self._audit_log, keeper, HoldBook(audit), days, self._sampling, in_force)
-
-    def _standing(self) -> StandingRecords:
-        """What is in force, told to the log for its reports."""
-        config, gate = self._setting.config, self.gate
-        return StandingRecords(
-            {
-                "inventory.keys": lambda: keys_told(self._all_keys(), self._now_s(), self._vault.persons.pseudonym),
-                "inventory.settings": lambda: settings_told(config, gate.in_force.policy),
-                "inventory.egress": lambda: hosts_told(config, gate.in_force.policy),
-                "inventory.models": lambda: models_told(gate.catalogue.cards()),
-                "inventory.clock": lambda: to_builtins(read_clock_state()),
-                "inventory.anchors": lambda: {"places": self.anchors.shown()["places"]},
-            },
-            self._audit_log.record,
-            self._now_s,
-        )
-
-    def _all_keys(self) -> tuple[KeyRecord | PublicKeyRecord, ...]:
-        return (*self._keys.records(), *self._keys.public_keys.records())
-
     def _now_s(self) -> float:
-        return self._clock.unix_ns() / 1e9
+        return unix_s(self._clock)
 
     def _may_answer_early(self) -> bool:
         """Where the end of a request may be recorded after its answer, as long as the log keeps up."""
@@ -470,22 +421,26 @@ class App:
         self.gate.audit.noted_later(event, details)
 
     async def _metrics_page(self) -> bytes:
-        counters = await self._pool.counters() if self._pool is not None else {}
-        for name, listener in self._listeners.items():
-            self.metrics.door(name, listener.open_connections, listener.counts)
-        self.metrics.key_ends(self._key_watch.ends())
-        self.metrics.audit_log(self._audit_log.disk_state, self._sampling.sampled)
-        self.metrics.back_doors(self._back_door.doors.findings())
-        self.metrics.key_sets(self._tokens.key_set_ages())
-        self._deaths.look()
-        self.metrics.residences(self._residences())
-        self.metrics.deaths(self._deaths.processes(), self.dispatcher.suspects.counts())
-        self.metrics.suspect_callers(self.dispatcher.suspects.callers())
-        if self._shared is not None:
-            self.metrics.shared_store(self._shared.state())
-        if self._tls is not None:
-            self.metrics.tls_ends(self._tls.ends, self._now_s())
-        return self.metrics.page(self.dispatcher, counters, self.running.waiting())
+        return await MetricsPage(
+            metrics=self.metrics,
+            clock=self._clock,
+            dispatcher=self.dispatcher,
+            running=self.running,
+            listeners=self._listeners,
+            counters=self._worker_counters,
+            residences=self._residences,
+            deaths=self._deaths,
+            key_watch=self._key_watch,
+            tokens=self._tokens,
+            audit_log=self._audit_log,
+            sampling=self.recording.sampling,
+            back_door=self._back_door,
+            shared=self._shared,
+            tls=self._tls,
+        ).page()
+
+    async def _worker_counters(self) -> dict[str, Counters]:
+        return await self._pool.counters() if self._pool is not None else {}
 
     def _finished(self, exchange: Exchange) -> None:
         """A request is over, however it ended."""
@@ -535,7 +490,7 @@ class App:
             deaths=self._deaths,
             residences=self._residences,
             vault=self._vault,
-            anchors=self.anchors.shown,
+            anchors=self.recording.anchors.shown,
             console=self._console_shown,
             consents=self._consents,
         )
@@ -578,14 +533,14 @@ async def _opened(setting: Setting, vault: Vault, make_scheduler: MakeScheduler 
         keys = KeyStore.open(setting.home.keys)
         try:
             app = App(setting, audit_log, keys, place.name, vault, make_scheduler)
-            checkpointer.subscribe(app.anchors.hear)
+            checkpointer.subscribe(app.recording.anchors.hear)
             await app.start()
             try:
                 yield app
             finally:
                 await app.close()
                 await audit_log.close()  # makes the last checkpoint
-                await app.anchors.close()
+                await app.recording.anchors.close()
         finally:
             keys.close()
     finally:

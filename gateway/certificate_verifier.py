@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 from policies.certificates.certificate_identity import verify_certificate
 from policies.certificates.certificate_mapping import CertificateIdentity
 from policies.certificates.client_trust import ClientTrust
@@ -37,4 +37,4 @@ class CertificateVerifier:
         return verify_certificate(credential.certificate, self.identities, self._now_s())
 
     def _now_s(self) -> float:
-        return self._clock.unix_ns() / 1e9
+        return unix_s(self._clock)

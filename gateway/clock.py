@@ -11,6 +11,11 @@ class Clock(Protocol):
     def mono_ns(self) -> int: ...
 
 
+def unix_s(clock: Clock) -> float:
+    """Its wall time in seconds since 1970, as far as a float goes."""
+    return clock.unix_ns() / 1e9
+
+
 class SystemClock:
     """The machine's clocks."""
 

@@ -13,7 +13,7 @@ from gateway.audit.counts import OpenRuns
 from gateway.call_identity import call_identity
 from gateway.call_params import call_params
 from gateway.catalogue import Catalogue
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 from gateway.dialects.capabilities import check_capabilities
 from gateway.dialects.contract import Dialect
 from gateway.dispatcher import Admission, Applicant, Dispatcher
@@ -70,7 +70,7 @@ class Gate:
 
     def widened(self, team: Team, name: str) -> Team:
         """The team called `name` with the temporary exceptions that hold at this request."""
-        return effective_team(team, self.grants(name), self.clock.unix_ns() / 1e9)
+        return effective_team(team, self.grants(name), unix_s(self.clock))
 
     def authorize_call(self, grant: Grant, call: Call, policy: Policy, exchange: Exchange) -> Call:
         """Step 8 for work: the call as the catalogue and the team's policy allow it.

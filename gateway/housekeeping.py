@@ -10,7 +10,7 @@ from gateway.audit.audit_log import AuditLog
 from gateway.audit.chain_lookout import ChainLookout
 from gateway.audit.persons import Persons
 from gateway.certificate_verifier import CertificateVerifier
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 from gateway.http.tls_reload import TlsReload
 from gateway.keys.grant_store import grant_details
 from gateway.keys.key_store import KeyStore
@@ -76,13 +76,13 @@ class Housekeeping:
     def _look_at_tls(self) -> None:
         """Take changed files over, and cut what a client certificate carries that no longer holds."""
         if self.tls is not None:
-            self.tls.look(self.clock.unix_ns() / 1e9)
+            self.tls.look(unix_s(self.clock))
             self.running.judge_certificates(self.certificates.require)
 
     def _end_grants(self) -> None:
         """Close the grants whose time is up; each is told by the one gateway that closed it."""
         try:
-            for grant in self.keys.grants.end_those_due(self.clock.unix_ns() / 1e9):
+            for grant in self.keys.grants.end_those_due(unix_s(self.clock)):
                 self.note("grant.ended", {"grant": grant.id, **grant_details(grant)})
         except PolicyUnavailable as fault:
             log.error("key_store_fault", reason=fault.reason)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 from gateway.keys.key_store import KeyStore
 from gateway.running import Running
 from policies.credentials.principal import Principal
@@ -22,7 +22,7 @@ class StreamWatch:
 
     def look(self) -> None:
         """Cut what must end now."""
-        now_s = self._clock.unix_ns() / 1e9
+        now_s = unix_s(self._clock)
         self._running.cut_where(lambda principal: self._cause(principal, now_s))
 
     def _cause(self, principal: Principal, now_s: float) -> Refused | None:

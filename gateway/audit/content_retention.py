@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from gateway.audit.content_store import MAX_CLEARED, ContentStore
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 
 log = structlog.get_logger("corral.audit")
 
@@ -20,7 +20,7 @@ async def keep_to_retention(
     """Look for ever, at once at the start. A disk that refuses is said so, and asked again at the next look."""
     while True:
         try:
-            while (texts := await asyncio.to_thread(store.erase_due, clock.unix_ns() / 1e9)) > 0:
+            while (texts := await asyncio.to_thread(store.erase_due, unix_s(clock))) > 0:
                 note("content.expired", {"texts": texts})
                 if texts < MAX_CLEARED:
                     break

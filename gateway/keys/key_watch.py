@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 from gateway.keys.key_store import KeyStore
 from policies.addresses.networks import Address
 from policies.credentials.key_expiry import ExpiryWarning, KeyEnd, due_warnings, ends_within
@@ -74,7 +74,7 @@ class KeyWatch:
         self._note("key.predecessor_used", {"key_id": key_id, "team": principal.team, "successor": successor_id})
 
     def _now_s(self) -> float:
-        return self._clock.unix_ns() / 1e9
+        return unix_s(self._clock)
 
     def _mono_s(self) -> float:
         return self._clock.mono_ns() / 1e9

@@ -1,6 +1,6 @@
 """Ollama's client signature against the registered public keys. The rules: `policies.credentials.ollama_signature`."""
 
-from gateway.clock import Clock
+from gateway.clock import Clock, unix_s
 from gateway.keys.public_key_store import PublicKeyStore
 from policies.credentials.credential import SignedCredential
 from policies.credentials.ollama_signature import Replays, verify_signature
@@ -17,6 +17,6 @@ class SignatureVerifier:
 
     def verify(self, credential: SignedCredential) -> Principal:
         """The principal. Raises NotAuthenticated, or PolicyUnavailable when no more can be remembered."""
-        principal = verify_signature(credential, self._public_keys.find, self._clock.unix_ns() / 1e9)
+        principal = verify_signature(credential, self._public_keys.find, unix_s(self._clock))
         self._replays.note(credential.public_key, credential.signed, self._clock.mono_ns() / 1e9)
         return principal

@@ -37,7 +37,7 @@ class EngineSettings:
     `kv_cells` is how many tokens of keys and values the slots of a chat worker share, planned as all their contexts
     together; with fewer, a request still may use its whole context while cells are free, and waits while they are not.
     `idle_memory_mib` is how much of prefixes that nobody runs on a chat worker keeps beside that memory, where they
-    slow nobody down; None plans up to 64 of what the budget leaves, and 0 leaves all of them in it.
+    slow nobody down; None plans up to 1024 of what the budget leaves, and 0 leaves all of them in it.
     `gpu_layers` is how many layers a chat worker keeps on the GPU, its output layer being one more; 0 uses none.
     `sandbox` required serves no model without every wall; best goes on with what this kernel gives and says what it
     lacks, but never without no_new_privs and seccomp (`corral doctor` shows the walls).

@@ -7,7 +7,7 @@ from engine.fitting.machine import MIB
 from engine.idle_plan import MOST_BYTES, WorkerUse, idle_bytes
 
 
-def use(needs: int, *, kv: int = 1000, keeps: bool = True) -> WorkerUse:
+def use(needs: int, *, kv: int = 5000, keeps: bool = True) -> WorkerUse:
     return WorkerUse(needs_bytes=needs * MIB, kv_bytes=kv * MIB, may_keep=keeps)
 
 

@@ -199,12 +199,12 @@ def test_what_is_loaded_beside_a_model_takes_its_part_of_the_budget() -> None:
 
 def test_idle_prefixes_have_their_room_in_plan_and_cap() -> None:
     chat, embedding = workers(plan())
-    assert (chat.idle_bytes, embedding.idle_bytes) == (64 * MIB, 0)
+    assert (chat.idle_bytes, embedding.idle_bytes) == (720 * MIB, 0), "as much as its cells take"
     without, _ = workers(plan(EngineSettings(idle_memory_mib=0)))
-    assert (without.idle_bytes, chat.needs_bytes - without.needs_bytes) == (0, 64 * MIB)
-    assert chat.memory_bytes - without.memory_bytes == 64 * MIB
+    assert (without.idle_bytes, chat.needs_bytes - without.needs_bytes) == (0, 720 * MIB)
+    assert chat.memory_bytes - without.memory_bytes == 720 * MIB
     capped, _ = workers(plan(EngineSettings(memory_mib=3000)))
-    assert (capped.idle_bytes, capped.memory_bytes) == (64 * MIB, 3000 * MIB)
+    assert (capped.idle_bytes, capped.memory_bytes) == (720 * MIB, 3000 * MIB)
     tight = workers(plan(EngineSettings(memory_budget_mib=600, embeddings=False), stored("a:1", "b:1")))
     assert [process.idle_bytes for process in tight] == [0, 0]
     on_gpu = workers(plan(gpus=(nvidia(8 * GIB),)))[0]

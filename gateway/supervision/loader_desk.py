@@ -51,6 +51,7 @@ class LoaderDesk:
         self._listening = listening
         self._clerk = clerk
         self._server: asyncio.Server | None = None
+        self._closed = False
         self._talks: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
         self._sources = itertools.count(1)
 
@@ -59,7 +60,8 @@ class LoaderDesk:
         self._server = await asyncio.start_unix_server(self._accepted, sock=self._listening.dup(), limit=READ_BYTES)
 
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, also one that is just being accepted."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for task in self._talks:
@@ -76,12 +78,17 @@ class LoaderDesk:
     # ---- inside
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._talks) >= MAX_CONNECTIONS or not _is_own(writer):
+        if self._closed or len(self._talks) >= MAX_CONNECTIONS or not _is_own(writer):
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._talk(reader, writer))
         self._talks[task] = None
-        task.add_done_callback(lambda done: self._talks.pop(done, None))
+        task.add_done_callback(lambda done: self._ended(done, writer))
+
+    def _ended(self, talk: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
+        """However it ended, and though it was cancelled before it began."""
+        self._talks.pop(talk, None)
+        writer.transport.abort()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames, source = FrameReader(LoaderRequest, MAX_LOADER_FRAME_BYTES), next(self._sources)
@@ -95,7 +102,6 @@ class LoaderDesk:
             pass
         finally:
             self._clerk.wanted(source, ())
-            writer.transport.abort()
 
     def _take(self, frame: Hello | Wanted | KeepAlive, writer: asyncio.StreamWriter, source: int) -> None:
         task = asyncio.current_task()

@@ -56,7 +56,7 @@ class Caller:
 
     async def hear(self, count: int) -> list[Any]:
         found: list[Any] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(found) < count:
                 data = await self._reader.read(65536)
                 if not data:
@@ -65,7 +65,7 @@ class Caller:
         return found
 
     async def is_cut(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             try:
                 await self._reader.read()
                 return True

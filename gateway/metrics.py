@@ -211,6 +211,13 @@ class Metrics:
         for end in ends:
             self._tls_ends.labels(end.file).set(end.ends_s - now_s)
 
+    def workers(self, counters: Mapping[str, Counters]) -> None:
+        """The workers' own totals, by target. One that did not answer is left out: what it told before is past."""
+        self._worker.clear()
+        for name, counted in counters.items():
+            for counter in WORKER_TOTALS:
+                self._worker.labels(name, counter).set(getattr(counted, counter))
+
     def page(self, dispatcher: Dispatcher, counters: dict[str, Counters], waiting: Iterable[Exchange] = ()) -> bytes:
         """The page in Prometheus' text format, with the state of queue, targets and workers as of now.
 
@@ -221,9 +228,7 @@ class Metrics:
             self._slots.labels(target.id).set(target.slots)
             self._busy.labels(target.id).set(target.running)
             self._ready.labels(target.id).set(target.ready)
-        for name, counted in counters.items():
-            for counter in WORKER_TOTALS:
-                self._worker.labels(name, counter).set(getattr(counted, counter))
+        self.workers(counters)
         return generate_latest(self.registry)
 
     def _show_queue(self, dispatcher: Dispatcher, waiting: Iterable[Exchange]) -> None:

@@ -2,6 +2,7 @@
 
 from prometheus_client import generate_latest
 
+from engine.frames import Counters
 from gateway.audit.disk_guard import DiskState
 from gateway.homes.process_notes import ProcessNote
 from gateway.metrics import Metrics
@@ -31,4 +32,21 @@ def test_the_logs_disk_and_the_refusals_that_were_counted_only() -> None:
         'corral_audit_disk{figure="level"} 2.0',
         'corral_audit_disk{figure="reserve"} 1.0',
         "corral_refusals_sampled 8.0",
+    ]
+
+
+def test_a_worker_that_does_not_answer_is_left_out() -> None:
+    metrics = Metrics()
+    told = Counters(
+        decode_calls=1, steps=1, output_tokens=7, prefill_tokens=1, cached_tokens=0, started=1, ended=1, cancelled=0,
+        busy_slots=0,
+    )  # fmt: skip
+    pages = []
+    for counters in ({"pool:worker-0": told, "pool:worker-1": told}, {"pool:worker-1": told}):
+        metrics.workers(counters)
+        lines = generate_latest(metrics.registry).decode().splitlines()
+        pages.append([line for line in lines if 'counter="output_tokens"' in line])
+    assert pages == [
+        [f'corral_worker_total{{counter="output_tokens",target="pool:worker-{number}"}} 7.0' for number in numbers]
+        for numbers in ((0, 1), (1,))
     ]

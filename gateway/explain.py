@@ -5,31 +5,48 @@ cannot differ from the decision. What depends on the moment is told and not aske
 queue is, whether a secret is right, what a body holds. A proven caller is assumed, unless a token is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 from gateway.dialects.route import Route
+from gateway.explained_terms import told_limits, told_queue
 from gateway.http.edge import CleanTarget, check_edge
 from gateway.offline_token import CannotTell
 from gateway.request_audit import ERROR_EVENTS
 from gateway.routes import Found, RouteTable
-from policies.access import ListenerName
+from policies.access import Kind, ListenerName
 from policies.addresses.client_address import client_address
 from policies.addresses.networks import Address
 from policies.authorization import Grant, authorize_model, authorize_scope, team_of
 from policies.call import ModelCard
 from policies.credentials.principal import Principal
 from policies.errors import Refused
-from policies.limiting.limits import Claim, Claims, RateClaim, Work, longest_answer, request_claims, work_claims
+from policies.limiting.limits import Claims, RateClaim, Work, longest_answer, request_claims, work_claims
 from policies.policy import Policy, Team
 from policies.policy_file.deciding_setting import STEPS, Caller, Decider, decider
-from policies.queue_wish import QueueWish, queue_terms
+from policies.worded import Line, Worded, worded
 
 Outcome = Literal["ok", "refused", "unknown"]
 Prove = Callable[[], Principal]
 FindModel = Callable[[str], ModelCard | None]
+
+LISTENERS: Mapping[ListenerName, Worded] = {
+    "public": worded("public", "listener_public"),
+    "admin": worded("admin", "listener_admin"),
+    "console": worded("console", "listener_console"),
+}
+KINDS: Mapping[Kind, Worded] = {
+    "api_key": worded("api_key", "kind_api_key"),
+    "ssh_key": worded("ssh_key", "kind_ssh_key"),
+    "jwt": worded("jwt", "kind_jwt"),
+    "certificate": worded("certificate", "kind_certificate"),
+    "session": worded("session", "kind_session"),
+}
+_RULES = {"not in allow": worded("not in allow", "rule_not_in_allow")}
+"""Of the rules that lists name, the one that is no line of the policy."""
+NO_SCOPE = worded("no scope", "scope_none")
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -50,7 +67,12 @@ class Step(Struct, frozen=True):
     number: int
     name: str
     outcome: Outcome
-    text: str
+    line: Line
+
+    @property
+    def text(self) -> str:
+        """What it says, as commands print it."""
+        return str(self.line)
 
 
 class Explanation(Struct, frozen=True):
@@ -83,9 +105,14 @@ def _refused(walk: "_Walk", error: Refused) -> Explanation:
     caller = Caller(team=walk.team_name, model=walk.case.model, listener=walk.case.listener)
     found = decider(error.reason, event, caller)
     rule = getattr(error, "rule", "")
-    text = f"{error.reason} ({rule})" if rule else error.reason
-    step = Step(walk.at, STEPS[walk.at], "refused", f"{text}: look at {found.look}")
+    why = _by_rule(error.reason, rule) if rule else error.reason
+    line = worded(f"{why}: look at {found.look}", "step_refused", why=why, look=found.look)
+    step = Step(walk.at, STEPS[walk.at], "refused", line)
     return Explanation((*walk.steps, step), error.reason, error.status, found)
+
+
+def _by_rule(reason: str, rule: str) -> Worded:
+    return worded(f"{reason} ({rule})", "refused_by_rule", reason=reason, rule=_RULES.get(rule, rule))
 
 
 class _Walk:
@@ -105,7 +132,8 @@ class _Walk:
         match = self.routes.match(self.case.method, clean.path)
         client = self._client()
         if match.opened() is not None:
-            return self._ok(4, "an open route: nobody is asked who they are, and the answer is fixed")
+            line = "an open route: nobody is asked who they are, and the answer is fixed"
+            return self._ok(4, worded(line, "step_open_route"))
         principal, team = self._caller(client)
         self._rates(request_claims(principal, team, self.policy, client))
         found = self._route(match.required)
@@ -120,87 +148,90 @@ class _Walk:
     def _edge(self) -> CleanTarget:
         headers = ((b"Host", b"localhost"),)
         clean = check_edge(self.case.method, self.case.target, headers, (1, 1))
-        self._ok(0, f"{self.case.method} {clean.path} on the {self.case.listener} listener")
+        method, listener = self.case.method, LISTENERS[self.case.listener]
+        line = f"{method} {clean.path} on the {listener} listener"
+        self._ok(0, worded(line, "step_edge", method=method, path=clean.path, listener=listener))
         return clean
 
     def _client(self) -> Address:
         self.at = 1
         client = client_address(self.case.address, (), self.policy.proxies)
-        trusted = " (a trusted proxy: with its header, another address is the client's)"
-        self._ok(1, f"the client is {client}{trusted if self.policy.proxies.trusts(client) else ''}")
+        line = f"the client is {client}"
+        if self.policy.proxies.trusts(client):
+            line = f"{line} (a trusted proxy: with its header, another address is the client's)"
+            self._ok(1, worded(line, "step_client_proxy", client=str(client)))
+        else:
+            self._ok(1, worded(line, "step_client", client=str(client)))
         self.at = 2
         self.policy.require_address(client, self.case.listener)
         rules = [
             self.policy.networks.judge(client).rule,
             self.policy.listeners.of(self.case.listener).judge(client).rule,
         ]
-        self._ok(2, f"let in by {' and '.join(filter(None, rules)) or 'default, as no list asks'}")
+        self._ok(2, _let_in(tuple(filter(None, rules))))
         return client
 
     def _caller(self, client: Address) -> tuple[Principal, Team]:
         bound = self.policy.failed_credentials_per_minute
-        self._ok(3, f"refuses nobody who can prove who they are; {bound} failures a minute for this network")
-        self._ok(4, "one credential is assumed")
+        line = f"refuses nobody who can prove who they are; {bound} failures a minute for this network"
+        self._ok(3, worded(line, "step_guessing", bound=bound))
+        self._ok(4, worded("one credential is assumed", "step_credential"))
         self.at = 5
         principal = self.case.prove()
         self.team_name = principal.team
         principal.networks.require(client, "key_network")
         team = team_of(principal, self.policy)
-        held = " ".join(sorted(principal.scopes)) or "no scope"
-        self._ok(5, f"{principal.kind} of team {principal.team} with {held}, unless revoked since")
+        kind, held = KINDS[principal.kind], " ".join(sorted(principal.scopes)) or NO_SCOPE
+        line = f"{kind} of team {principal.team} with {held}, unless revoked since"
+        self._ok(5, worded(line, "step_identity", kind=kind, team=principal.team, scopes=held))
         return principal, team
 
     def _rates(self, claims: tuple[RateClaim, ...]) -> None:
-        self._ok(6, _told([claim.limit_text + _mode(report=claim.report) for claim in claims]))
+        self._ok(6, told_limits(claims))
 
     def _route(self, required: Callable[[], Found]) -> Found:
         self.at = 7
         found = required()
-        self._ok(7, f"route {found.route.path}; what its body says is judged when it comes")
+        line = f"route {found.route.path}; what its body says is judged when it comes"
+        self._ok(7, worded(line, "step_route", route=found.route.path))
         return found
 
     def _authorize(self, principal: Principal, team: Team, route: Route, client: Address) -> Grant:
         self.at = 8
         grant = authorize_scope(principal, team, route.scope, client)
-        rule = team.networks.judge(client).rule
-        self._ok(8, f"scope {route.scope}" + (f", let in by {rule}" if rule else ""))
+        scope, rule = route.scope, team.networks.judge(client).rule
+        if rule:
+            self._ok(8, worded(f"scope {scope}, let in by {rule}", "step_scope_rule", scope=scope, rule=rule))
+        else:
+            self._ok(8, worded(f"scope {scope}", "step_scope", scope=scope))
         return grant
 
     def _work(self, grant: Grant, card: ModelCard, client: Address) -> None:
         team, policy = grant.team, self.policy
-        self._ok(8, f"model {card.name}" + (f", an adapter of {card.parent}" if card.parent else ""))
+        self._ok(8, _model(card))
         cap = longest_answer(team, policy, card.name, card.parent)
-        self._ok(9, f"an answer of at most {cap} output tokens")
+        self._ok(9, worded(f"an answer of at most {cap} output tokens", "step_prepare", cap=cap))
         self._reserve(work_claims(grant.principal, team, policy, client, Work(card.name, 0, cap, card.parent)))
-        self._ok(11, _queued(team, policy))
-        self._ok(12, f"an answer may take {team.max_answer_s:g} s")
+        self._ok(11, told_queue(team, policy))
+        seconds = f"{team.max_answer_s:g}"
+        self._ok(12, worded(f"an answer may take {seconds} s", "step_answer", seconds=seconds))
 
     def _reserve(self, claims: Claims) -> None:
-        found: tuple[Claim, ...] = (*claims.rates, *claims.concurrency, *claims.budgets)
-        self._ok(10, _told([claim.limit_text + _mode(report=claim.report) for claim in found]))
+        self._ok(10, told_limits((*claims.rates, *claims.concurrency, *claims.budgets)))
 
-    def _ok(self, number: int, text: str) -> None:
+    def _ok(self, number: int, line: Worded) -> None:
         self.at = number
-        self.steps.append(Step(number, STEPS[number], "ok", text))
+        self.steps.append(Step(number, STEPS[number], "ok", line))
 
 
-def _queued(team: Team, policy: Policy) -> str:
-    """On what terms a request waits whose caller wishes nothing of its own."""
-    terms = queue_terms(QueueWish(), team, policy.bands)
-    band, rank = policy.bands[terms.band], list(policy.bands).index(terms.band) + 1
-    kept = f"{band.share:.0%} of the slots' time guaranteed" + ("" if band.lends else " and kept free")
-    promise = "no time to the first token is promised"
-    if terms.promise_s is not None:
-        promise = f"first token within {terms.promise_s:g} s, or refused at once{_mode(report=not terms.enforced)}"
-    return (
-        f"band {terms.band} ({rank} of {len(policy.bands)}, {kept}), weight {team.weight:g}; {promise}; "
-        f"at most {team.max_queued} of the team and {policy.max_queued} in all wait, {terms.max_wait_s:g} s"
-    )
+def _let_in(rules: tuple[str, ...]) -> Worded:
+    if not rules:
+        return worded("let in by default, as no list asks", "step_networks_default")
+    return worded(f"let in by {' and '.join(rules)}", "step_networks", rules=rules)
 
 
-def _mode(*, report: bool) -> str:
-    return " (reports only)" if report else ""
-
-
-def _told(limits: list[str]) -> str:
-    return f"unless used up: {'; '.join(limits)}" if limits else "no limit"
+def _model(card: ModelCard) -> Worded:
+    if not card.parent:
+        return worded(f"model {card.name}", "step_model", model=card.name)
+    line = f"model {card.name}, an adapter of {card.parent}"
+    return worded(line, "step_adapter", model=card.name, parent=card.parent)

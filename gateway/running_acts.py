@@ -99,7 +99,7 @@ class RunningActs:
                 "waiting": dispatcher.waiting(),
                 "running": self.gate.running.count(),
                 "audit": self.audit_log.available,
-                "anchors": self.anchors() | {"words": home_words(self.home.audit)},
+                "anchors": self.anchors() | {"words": str(home_words(self.home.audit))},
                 "audit_disk": to_builtins(self.audit_log.disk_state),
                 "store": to_builtins(self.store()),
                 "policy": self.policy_watch.shown(),

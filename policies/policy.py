@@ -15,6 +15,7 @@ from policies.addresses.trusted_proxies import NOBODY, ForwardedHeader, TrustedP
 from policies.certificates.certificate_mapping import CertificateIdentity
 from policies.console.roles import RoleGrant
 from policies.tokens.issuer import Issuer
+from policies.worded import worded
 
 TEAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
@@ -64,9 +65,10 @@ class Limits:
             value = getattr(self, name)
             most = MAX_BUDGET if name in ("tokens_per_day", "tokens_per_month") else MAX_BOUND
             if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, or null for no limit")
+                raise ValueError(worded(f"{name} must be at least 1, or null for no limit", "limit_low", limit=name))
             if value is not None and value > most:
-                raise ValueError(f"{name} must be at most {most}, or null for no limit")
+                line = f"{name} must be at most {most}, or null for no limit"
+                raise ValueError(worded(line, "limit_high", limit=name, most=most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

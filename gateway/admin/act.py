@@ -26,15 +26,19 @@ from policies.audit_record import Actor, Change, Decision, Entry, Stamp, admin_r
 from policies.auditing.review import Span
 from policies.errors import PolicyUnavailable
 from policies.policy import Policy
+from policies.worded import Line
 
 Json = dict[str, Any]
 REQUEST_ID_BYTES = 8
 
 
 class ActRefused(Exception):
-    """The act will not be done. `reason` is a stable code for the log, the message tells what and the remedy."""
+    """The act will not be done. `reason` is a stable code for the log, the message tells what and the remedy.
 
-    def __init__(self, reason: str, message: str) -> None:
+    What the console does too says its message in words for its pages (`policies.worded`).
+    """
+
+    def __init__(self, reason: str, message: Line) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from gateway.admin.act import ActRefused
 from gateway.admin.duration import read_duration_s
 from policies.credentials.api_key import find_api_keys
+from policies.worded import line_of, worded
 
 # 256 characters is room for a sentence and bounds what one act can add to the log.
 Text = Annotated[str, Meta(max_length=256)]
@@ -247,14 +248,17 @@ def read_arguments(arguments: dict[str, Any], shape: type[A]) -> A:
     try:
         read = msgspec.convert(arguments, shape)
     except msgspec.ValidationError as fault:
-        raise ActRefused("bad_argument", f"bad argument: {fault}") from fault
+        told = worded(f"bad argument: {fault}", "argument_unfit", fault=str(fault))
+        raise ActRefused("bad_argument", told) from fault
     for name in shape.__struct_fields__:
         value = getattr(read, name)
         # Control characters would let a purpose rewrite the terminal of whoever lists keys.
         if isinstance(value, str) and not value.isprintable():
-            raise ActRefused("bad_argument", f"{name} holds characters that cannot be printed")
+            told = worded(f"{name} holds characters that cannot be printed", "argument_unprintable", field=name)
+            raise ActRefused("bad_argument", told)
         if isinstance(value, str) and any(find_api_keys(value)):
-            raise ActRefused("bad_argument", f"{name} holds a whole key: give its id only, the part after corral_")
+            text = f"{name} holds a whole key: give its id only, the part after corral_"
+            raise ActRefused("bad_argument", worded(text, "holds_key", field=name))
     return read
 
 
@@ -263,7 +267,10 @@ def read_span_s(name: str, text: str, least_s: float, most_s: float) -> float:
     try:
         span_s = read_duration_s(text)
     except ValueError as fault:
-        raise ActRefused("bad_argument", f"{name}: {fault}") from fault
+        told = worded(f"{name}: {fault}", "of_field", field=name, why=line_of(fault))
+        raise ActRefused("bad_argument", told) from fault
     if not least_s <= span_s <= most_s:
-        raise ActRefused("bad_argument", f"{name} must be {least_s:.0f}s to {most_s:.0f}s, not {text}")
+        least, most = f"{least_s:.0f}", f"{most_s:.0f}"
+        line = f"{name} must be {least}s to {most}s, not {text}"
+        raise ActRefused("bad_argument", worded(line, "span_bounds", field=name, least=least, most=most, given=text))
     return span_s

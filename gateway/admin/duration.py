@@ -3,6 +3,8 @@
 import re
 from datetime import datetime
 
+from policies.worded import worded
+
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -11,7 +13,7 @@ def read_duration_s(text: str) -> float:
     """The seconds in `text`. Raises ValueError with a sentence for an operator."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a duration such as 90d, 12h or 30m")
+        raise ValueError(worded(f"{text!r} is not a duration such as 90d, 12h or 30m", "duration_unfit", given=text))
     return float(int(match[1]) * _SECONDS[match[2]])
 
 
@@ -28,5 +30,6 @@ def read_moment_s(text: str, now_s: float) -> float:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise ValueError(f"{text!r} is neither a duration such as 12h nor a moment such as 2030-01-31T18:00:00Z")
+        line = f"{text!r} is neither a duration such as 12h nor a moment such as 2030-01-31T18:00:00Z"
+        raise ValueError(worded(line, "moment_unfit", given=text))
     return moment.timestamp()

@@ -14,6 +14,7 @@ from policies.audit_record import Change
 from policies.credentials.key_record import DAY_S
 from policies.limiting.limit_grant import LimitGrant
 from policies.policy import Limits, Team
+from policies.worded import Worded, line_of, worded
 
 LONGEST_S = 366 * DAY_S
 """What shall hold longer than a year is no exception and belongs into policy.yaml."""
@@ -29,7 +30,8 @@ def add_grant(arguments: Json, context: ActContext) -> Outcome:
     name, value = _read_limit(asked.limit)
     grant_id = context.random_bytes(ID_BYTES).hex()
     if context.keys.grants.get(grant_id) is not None:
-        raise ActRefused("randomness_broken", "a new grant got the id of another: the system's randomness is broken")
+        line = "a new grant got the id of another: the system's randomness is broken"
+        raise ActRefused("randomness_broken", worded(line, "randomness_broken"))
     try:
         grant = LimitGrant(
             id=grant_id,
@@ -42,7 +44,7 @@ def add_grant(arguments: Json, context: ActContext) -> Outcome:
             reason=asked.reason,
         )
     except ValueError as fault:
-        raise ActRefused("bad_argument", str(fault)) from fault
+        raise ActRefused("bad_argument", line_of(fault)) from fault
     _require_effect(grant, context.policy.teams[grant.team])
     return Outcome(
         result=_view(grant, context.now_s),
@@ -64,7 +66,8 @@ def end_grant(arguments: Json, context: ActContext) -> Outcome:
     asked = read_arguments(arguments, EndGrant)
     grant = context.keys.grants.get(asked.id)
     if grant is None:
-        raise ActRefused("grant_unknown", f"there is no grant {asked.id!r}; 'corral grants list' shows the ids")
+        line = f"there is no grant {asked.id!r}; 'corral grants list' shows the ids"
+        raise ActRefused("grant_unknown", worded(line, "grant_unknown", grant=asked.id))
     if not grant.holds(context.now_s):
         return Outcome(result=_view(grant, context.now_s))
     ended = replace(grant, ended_s=context.now_s)
@@ -80,11 +83,15 @@ def _require_effect(grant: LimitGrant, team: Team) -> None:
     figures = {"limits": _figure(team.limits, grant.limit), "key_limits": _figure(team.key_limits, grant.limit)}
     if any(figure is not None and grant.value > figure for figure in figures.values()):
         return
-    given = " and ".join(
-        f"teams.{grant.team}.{place}.{grant.limit} is {'without bound' if figure is None else figure}"
-        for place, figure in figures.items()
-    )
-    raise ActRefused("grant_without_effect", f"{grant.value} would raise nothing: by the policy {given}")
+    given = tuple(_given(f"teams.{grant.team}.{place}.{grant.limit}", figure) for place, figure in figures.items())
+    line = f"{grant.value} would raise nothing: by the policy {' and '.join(map(str, given))}"
+    raise ActRefused("grant_without_effect", worded(line, "grant_without_effect", value=grant.value, given=given))
+
+
+def _given(setting: str, figure: int | None) -> Worded:
+    if figure is None:
+        return worded(f"{setting} is without bound", "setting_unbound", setting=setting)
+    return worded(f"{setting} is {figure}", "setting_is", setting=setting, figure=figure)
 
 
 def _figure(limits: Limits, name: str) -> int | None:
@@ -98,14 +105,17 @@ def _figure(limits: Limits, name: str) -> int | None:
 def _read_limit(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     if not (value.isascii() and value.isdigit() and len(value) <= 16):
-        raise ActRefused("bad_argument", f"--limit is FIELD=VALUE such as requests_per_minute=1200, not {text!r}")
+        line = f"--limit is FIELD=VALUE such as requests_per_minute=1200, not {text!r}"
+        raise ActRefused("bad_argument", worded(line, "grant_limit_unfit", given=text))
     return name, int(value)
 
 
 def _read_until_s(text: str, now_s: float) -> float:
     until_s = read_moment_s(text, now_s)
     if not now_s < until_s <= now_s + LONGEST_S:
-        raise ValueError(f"until must be in the future and within {LONGEST_S / DAY_S:.0f} days, not {text!r}")
+        days = f"{LONGEST_S / DAY_S:.0f}"
+        line = f"until must be in the future and within {days} days, not {text!r}"
+        raise ValueError(worded(line, "grant_until", days=days, given=text))
     return until_s
 
 

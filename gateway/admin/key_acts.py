@@ -31,8 +31,15 @@ from gateway.keys.pepper import UnfitPepper
 from policies.addresses.networks import read_network
 from policies.credentials.api_key import NewKey, mint
 from policies.credentials.key_record import DAY_S, KeyRecord, new_record
+from policies.worded import line_of, worded
 
 MAX_OVERLAP_S = 30 * DAY_S
+STATES = {
+    "revoked": worded("revoked", "state_revoked"),
+    "expired": worded("expired", "state_expired"),
+    "not_yet_valid": worded("not yet valid", "state_not_yet_valid"),
+}
+"""Of keys that are not active."""
 
 Json = dict[str, Any]
 
@@ -54,7 +61,7 @@ def create_key(arguments: Json, context: ActContext) -> Outcome:
         )
         networks = tuple(dict.fromkeys(str(read_network(text)) for text in asked.networks))
     except ValueError as fault:
-        raise ActRefused("bad_argument", str(fault)) from fault
+        raise ActRefused("bad_argument", line_of(fault)) from fault
     maker = context.actor.name
     record = replace(record, created_by=maker, owner=asked.owner or maker, purpose=asked.purpose, networks=networks)
     return Outcome(result={"id": key.id, "key": key.text}, changes=(KeyChange("key.created", record),))
@@ -65,7 +72,7 @@ def _peppers(context: ActContext) -> Mapping[int, bytes]:
     try:
         return context.peppers()
     except UnfitPepper as fault:
-        raise ActRefused("pepper_unfit", str(fault)) from fault
+        raise ActRefused("pepper_unfit", line_of(fault)) from fault
 
 
 def list_keys(arguments: Json, context: ActContext) -> Outcome:
@@ -128,18 +135,19 @@ def _mint_unused(context: ActContext) -> NewKey:
     key = mint(context.random_bytes)
     if context.keys.get(key.id) is not None:
         # One chance in 2**71 with working randomness: without it, no key may be made at all.
-        raise ActRefused("randomness_broken", "a new key got the id of another: the system's randomness is broken")
+        line = "a new key got the id of another: the system's randomness is broken"
+        raise ActRefused("randomness_broken", worded(line, "randomness_broken"))
     return key
 
 
 def _find(key_id: str, context: ActContext) -> KeyRecord:
     record = context.keys.get(key_id)
     if record is None and context.keys.public_keys.get(key_id) is not None:
-        raise ActRefused(
-            "not_an_api_key", f"{key_id} is a registered public key: register its successor, then revoke it"
-        )
+        line = f"{key_id} is a registered public key: register its successor, then revoke it"
+        raise ActRefused("not_an_api_key", worded(line, "not_an_api_key", key=key_id))
     if record is None:
-        raise ActRefused("key_unknown", f"there is no key {key_id!r}; 'corral keys list' shows the ids")
+        line = f"there is no key {key_id!r}; 'corral keys list' shows the ids"
+        raise ActRefused("key_unknown", worded(line, "key_unknown", key=key_id))
     return record
 
 
@@ -147,6 +155,9 @@ def _require_rotatable(record: KeyRecord, context: ActContext) -> None:
     require_team(record.team, context)
     state = record.state(context.now_s)
     if state != "active":
-        raise ActRefused("key_not_active", f"key {record.id} is {state.replace('_', ' ')}: create a new one instead")
+        line = f"key {record.id} is {STATES[state]}: create a new one instead"
+        raise ActRefused("key_not_active", worded(line, "key_not_active", key=record.id, state=STATES[state]))
     if record.successor_id:
-        raise ActRefused("already_rotated", f"key {record.id} is being replaced by {record.successor_id}: rotate that")
+        line = f"key {record.id} is being replaced by {record.successor_id}: rotate that"
+        told = worded(line, "already_rotated", key=record.id, successor=record.successor_id)
+        raise ActRefused("already_rotated", told)

@@ -11,12 +11,17 @@ from gateway.audit.index.reviewed_spans import SpanUnknown
 from policies.audit_record import Change
 from policies.auditing.review import Span, read_spans, require_reviewer, span_details
 from policies.errors import AuditUnavailable, NotAuthorized
+from policies.worded import line_of, worded
 
 Json = dict[str, Any]
 
 REMEDIES = {
-    "review_by_no_person": "a review is signed by a person, not by a key: sign in as yourself",
-    "review_of_own_changes": "you changed something in what you would sign: have somebody else review it",
+    "review_by_no_person": worded(
+        "a review is signed by a person, not by a key: sign in as yourself", "review_by_no_person"
+    ),
+    "review_of_own_changes": worded(
+        "you changed something in what you would sign: have somebody else review it", "review_of_own_changes"
+    ),
 }
 
 
@@ -24,7 +29,8 @@ def check_review(arguments: Json, context: ActContext) -> None:
     """Whether the person behind the act may sign. Blocks. Raises ActRefused, also where that cannot be found out."""
     asked, spans = _read(arguments)
     if not asked.reason.strip():
-        raise ActRefused("remark_missing", "a sign-off needs a remark that says what was found")
+        line = "a sign-off needs a remark that says what was found"
+        raise ActRefused("remark_missing", worded(line, "remark_missing"))
     try:
         require_reviewer(context.actor, _own_changes(context, spans))
     except NotAuthorized as fault:
@@ -46,17 +52,19 @@ def _read(arguments: Json) -> tuple[ReviewAct, tuple[Span, ...]]:
     try:
         return asked, read_spans(asked.ranges)
     except ValueError as fault:
-        raise ActRefused("bad_argument", f"bad argument: {fault}") from fault
+        told = worded(f"bad argument: {fault}", "argument_unfit", fault=line_of(fault))
+        raise ActRefused("bad_argument", told) from fault
 
 
 def _own_changes(context: ActContext, spans: tuple[Span, ...]) -> int:
     """Who has no name, or who cannot be looked up, signs nothing."""
     if context.changes_of is None or not context.actor.name:
-        raise ActRefused("log_unreadable", "the log cannot be searched for your own changes here: nothing is signed")
+        line = "the log cannot be searched for your own changes here: nothing is signed"
+        raise ActRefused("log_unreadable", worded(line, "own_changes_unsearchable"))
     try:
         return context.changes_of(context.actor.name, spans)
     except SpanUnknown as fault:
-        raise ActRefused("bad_argument", str(fault)) from fault
+        raise ActRefused("bad_argument", line_of(fault)) from fault
     except (IndexFault, IndexBroken, PersonsNotOpened, AuditUnavailable, sqlite3.Error, OSError) as fault:
-        text = f"the log cannot be searched for your own changes ({fault}): run 'corral audit index', then sign again"
-        raise ActRefused("log_unreadable", text) from fault
+        line = f"the log cannot be searched for your own changes ({fault}): run 'corral audit index', then sign again"
+        raise ActRefused("log_unreadable", worded(line, "own_changes_unfound", fault=str(fault))) from fault

@@ -24,6 +24,7 @@ from policies.audit_record import Change
 from policies.credentials.key_record import KeyRecord
 from policies.credentials.public_key import PublicKeyRecord
 from policies.credentials.revocation import ALL_TEAMS, Lockdown, Revocation, RevocationKind
+from policies.worded import worded
 
 Json = dict[str, Any]
 Concerns = Callable[[KeyRecord | PublicKeyRecord], bool]
@@ -94,7 +95,7 @@ def _read_subject(asked: Revoke) -> tuple[RevocationKind, str]:
     named: dict[RevocationKind, str] = {"actor": asked.actor, "team": asked.team, "jti": asked.jti}
     given = [(kind, subject) for kind, subject in named.items() if subject]
     if len(given) != 1:
-        raise ActRefused("bad_argument", "name one of --actor, --team and --jti")
+        raise ActRefused("bad_argument", worded("name one of --actor, --team and --jti", "revoke_whom"))
     return given[0]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.audit.audit_files import HEAD_NAME
+from policies.worded import Worded, worded
 
 ANCHORED_NAME = "anchored"
 NOT_ANCHORED = "not anchored off this host"
@@ -16,18 +17,20 @@ MEANING = "whoever holds the audit key here can write another log"
 MAX_STATE_BYTES = 256 * 1024
 
 
-def anchor_words(chains: Sequence[Path]) -> str:
+def anchor_words(chains: Sequence[Path]) -> Worded:
     """The sentence about the chains in these folders; for several it names those that are not."""
     names = {chain.resolve().name: _off_host(chain) for chain in chains}
     missing = sorted(name for name, places in names.items() if not places)
     if not names or len(missing) == len(names):
-        return f"{NOT_ANCHORED}: {MEANING}"
+        return worded(f"{NOT_ANCHORED}: {MEANING}", "not_anchored")
     if missing:
-        return f"{NOT_ANCHORED} ({', '.join(missing)}): {MEANING}"
-    return f"anchored off this host by {', '.join(sorted(set().union(*names.values())))}"
+        named = ", ".join(missing)
+        return worded(f"{NOT_ANCHORED} ({named}): {MEANING}", "not_anchored_these", chains=named)
+    places = ", ".join(sorted(set().union(*names.values())))
+    return worded(f"anchored off this host by {places}", "anchored_by", places=places)
 
 
-def home_words(audit: Path) -> str:
+def home_words(audit: Path) -> Worded:
     """The sentence about all chains of a home's `audit` folder."""
     try:
         chains = [each for each in audit.iterdir() if (each / HEAD_NAME).exists()]

@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -89,7 +90,7 @@ class SegmentKeeper:
         """Closed segments, oldest first, each with the one after it."""
         open_from = self._open_from()
         stored = segments(self._folder)
-        pairs = zip(stored, [*stored[1:], None], strict=True)
+        pairs = zip_longest(stored, stored[1:])
         return [(segment, after) for segment, after in pairs if 0 <= segment.first_seq < open_from]
 
     def _vouched(self, segment: Segment, after: Segment | None) -> str:

@@ -65,7 +65,7 @@ def run_export(arguments: argparse.Namespace) -> int:
             lines = export.lines(database)
             written = _bundle(arguments, home, lines) if arguments.bundle else _write(arguments, records, lines)
     ends = ",".join(f"{chain}:{seq}" for chain, seq in sorted(export.ends.items()))
-    anchored = home_words(home.audit)
+    anchored = str(home_words(home.audit))
     data = {"records": written, "cursor": ends, "notes": notes, "anchored": anchored}
     data |= {name: done[name] for name in ("two_persons", "approval") if name in done}
     text = "\n".join([*notes, anchored, f"{written} records; to go on behind them: --cursor {ends}"])

@@ -50,7 +50,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     ask = Ask(_place(arguments.begin, "--from"), _place(arguments.end, "--to"), anchors, log.whole)
     report = verify_log(log.folders, keys, ask)
     anchored = all(chain.anchored_to >= 0 for chain in report.chains)
-    words = anchor_words(log.folders)
+    words = str(anchor_words(log.folders))
     data = {
         "status": report.status,
         "anchored": anchored,

@@ -9,11 +9,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from gateway.console.asked import Asked, Desk
-from gateway.console.assets import PREFIX, Assets
+from gateway.console.assets import ICON_PATH, PREFIX, Assets
 from gateway.console.page import Answer, Elsewhere, HandedOn, Page, Sent, Streamed
 from gateway.console.refusals import told
 from gateway.console.rendering import Frame, Rendering
 from gateway.console.security_headers import KEPT, Headers, security_headers
+from gateway.dialects.error_headers import retry_after
 from gateway.incoming import Reply
 
 HTML = "text/html; charset=utf-8"
@@ -51,27 +52,31 @@ class Answering:
     async def send_error(self, asked: Asked, error: Exception | None) -> None:
         """A page in the layout that tells `error`; a line of text to a script."""
         status, key, values = told(error)
-        words = self._rendering.words[asked.lang]
-        line = words.text(key, **values) if key else str(values["line"])
         if asked.by_script:
-            return await self.send_plain(asked.reply, status, f"{line}\n")
-        page = Page("frame/error.html", {"status": status, "line": line, "known": status in KNOWN}, status)
-        return await self._send_page(asked, page)
+            words = self._rendering.words[asked.lang]
+            line = words.text(key, **values) if key else words.said(values["line"]) or values["line"]
+            return await self.send_plain(asked.reply, status, f"{line}\n", headers=retry_after(error))
+        data = {"status": status, "key": key, "values": values, "known": status in KNOWN}
+        return await self._send_page(asked, Page("frame/error.html", data, status, headers=retry_after(error)))
 
-    async def send_plain(self, reply: Reply, status: int, text: str, *, close: bool = False) -> None:
+    async def send_plain(
+        self, reply: Reply, status: int, text: str, *, headers: Headers = (), close: bool = False
+    ) -> None:
         """A line of text, for scripts and for what is no browser; `close` ends the connection."""
-        extra: Headers = (("Content-Type", "text/plain; charset=utf-8"),)
+        extra: Headers = (("Content-Type", "text/plain; charset=utf-8"), *headers)
         await self._send_body(reply, status, text.encode(), (*extra, ("Connection", "close")) if close else extra)
 
     async def sent_asset(self, asked: Asked, path: str) -> bool:
         """True when `path` was an asset's, and it was sent."""
-        if not path.startswith(PREFIX) or asked.incoming.method != "GET":
+        named = path.startswith(PREFIX)
+        if not (named or path == ICON_PATH) or asked.incoming.method != "GET":
             return False
         asset = self._assets.find(path)
         if asset is None:
             await self.send_plain(asked.reply, 404, "no such file\n")
         else:
-            await self._send_body(asked.reply, 200, asset.body, (("Content-Type", asset.content_type), KEPT))
+            kind = ("Content-Type", asset.content_type)
+            await self._send_body(asked.reply, 200, asset.body, (kind, KEPT) if named else (kind,))
         return True
 
     def dressed(self, reply: Reply) -> Reply:
@@ -81,7 +86,7 @@ class Answering:
     async def _send_page(self, asked: Asked, page: Page) -> None:
         alarms = await self._alarms(asked)
         body = self._rendering.page(page, self._frame(asked, alarms))
-        head = (("Content-Type", HTML), ("Content-Language", asked.lang), *_cookies(page.cookies))
+        head = (("Content-Type", HTML), ("Content-Language", asked.lang), *_cookies(page.cookies), *page.headers)
         await self._send_body(asked.reply, page.status, body, head)
 
     async def _alarms(self, asked: Asked) -> tuple[float, ...]:

@@ -18,6 +18,9 @@ KINDS = {
 }
 PREFIX = "/assets/"
 DIGEST_CHARS = 16
+ICON = "icon.svg"
+ICON_PATH = "/favicon.ico"
+"""Where browsers look for it beside an answer that is no page and names none, such as a line of text."""
 
 
 class Asset(Struct, frozen=True):
@@ -45,6 +48,8 @@ class Assets:
 
     def find(self, path: str) -> Asset | None:
         """What is served at `path`; None for another digest or name."""
+        if path == ICON_PATH:
+            return self._found.get(ICON)
         digest, _, name = path.removeprefix(PREFIX).partition("/")
         return self._found.get(name) if path.startswith(PREFIX) and digest == self.digest else None
 

@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
+from msgspec import structs
 
-from gateway.console.page import Answer, HandedOn
+from gateway.console.page import Answer, HandedOn, Page
 from gateway.gate import Gate
 from gateway.incoming import Header, Incoming, Reply
 from gateway.request import handle
@@ -30,6 +31,8 @@ KEPT_HEADERS = frozenset({b"host", b"x-forwarded-for", b"forwarded"})
 """What the listener's door and the client's address are judged by."""
 OWN_HEADERS: tuple[Header, ...] = ((b"Content-Type", b"application/json"), (b"X-Queue-Events", b"1"))
 """A streamed answer tells of the wait as it changes."""
+TAKEN_HEADERS = frozenset({"retry-after", "retry-after-ms"})
+"""Of an answer that is taken whole into a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class WholeReply:
     def __init__(self, outer: Reply) -> None:
         self.started = False
         self.status = 0
+        self.headers: tuple[tuple[str, str], ...] = ()
         self._outer = outer
         self._parts: list[bytes] = []
 
@@ -80,9 +84,10 @@ class WholeReply:
         """All of it so far; what one answer may hold is bounded by its tokens."""
         return b"".join(self._parts)
 
-    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:  # noqa: ARG002 (the page has its own)
-        """See `gateway.incoming.Reply`."""
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """See `gateway.incoming.Reply`. Of the headers those are kept that the page does not have by itself."""
         self.started, self.status = True, status
+        self.headers = tuple(header for header in headers if header[0].lower() in TAKEN_HEADERS)
 
     async def write(self, data: bytes) -> None:
         """See `gateway.incoming.Reply`."""
@@ -109,7 +114,8 @@ async def whole_answer(gate: Gate, outer: Incoming, reply: Reply, shown: Shown, 
         raise TypeError("what is to be streamed is not taken whole")
     taken = WholeReply(reply)
     await hand_on(gate, outer, taken, shown, handed)
-    return handed.then(taken.status, taken.body)
+    answer = handed.then(taken.status, taken.body)
+    return structs.replace(answer, headers=taken.headers) if isinstance(answer, Page) else answer
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from policies.console.viewer import Role, Viewer
 from policies.credentials.client_certificate import ClientCertificate
+from policies.worded import Value
 
 Language = Literal["en", "zh"]
 
@@ -54,12 +55,13 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True):
-    """A template filled with `data`. `cookies` are whole Set-Cookie values."""
+    """A template filled with `data`. `cookies` are whole Set-Cookie values, `headers` go beside the console's own."""
 
     template: str
     data: dict[str, Any] = {}
     status: int = 200
     cookies: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Sent(Struct, frozen=True):
@@ -125,9 +127,12 @@ class OpenRoute(Struct, frozen=True, kw_only=True):
 
 
 class Turned(Exception):
-    """A page's own refusal: shown in the layout with `status`, the words under `word_key`, filled with `details`."""
+    """A page's own refusal: shown in the layout with `status`, the words under `word_key`, filled with `details`.
 
-    def __init__(self, status: int, word_key: str, **details: str | int | float) -> None:
+    Under the key "" the detail `line` is shown, a sentence that commands say as well.
+    """
+
+    def __init__(self, status: int, word_key: str, **details: Value) -> None:
         super().__init__(word_key)
         self.status = status
         self.word_key = word_key

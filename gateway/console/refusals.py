@@ -3,6 +3,8 @@
 A refusal tells no more than its kind. The first row that fits decides; what fits none is a bug and says so.
 """
 
+from math import ceil
+
 from engine.errors import EngineError
 from gateway.admin.act import ActRefused
 from gateway.console.page import Turned
@@ -24,6 +26,7 @@ from policies.errors import (
     Refused,
     RouteUnknown,
 )
+from policies.worded import Value, line_of
 
 ROWS: tuple[tuple[type[Exception], int, str], ...] = (
     (AddressNotAllowed, 403, "frame.why_address"),
@@ -57,21 +60,21 @@ class Told(Exception):
         self.cause = cause
 
 
-def told(error: Exception | None) -> tuple[int, str, dict[str, object]]:
+def told(error: Exception | None) -> tuple[int, str, dict[str, Value]]:
     """Status, the key of the line, and what fills it. An act's own line comes under the key ""."""
     if isinstance(error, Turned):
         return error.status, error.word_key, dict(error.details)
     if isinstance(error, ActRefused):
-        return 409, "", {"line": str(error)}
+        return 409, "", {"line": line_of(error)}
     for kind, status, key in ROWS:
         if isinstance(error, kind):
             return status, BY_REASON.get(getattr(error, "reason", ""), key), _values(error)
     return 500, "frame.why_bug", {}
 
 
-def _values(error: Exception | None) -> dict[str, object]:
+def _values(error: Exception | None) -> dict[str, Value]:
     if isinstance(error, BodyTooLarge):
         return {"limit": error.limit_bytes}
     if isinstance(error, RateLimited):
-        return {"seconds": max(1, round(error.retry_after_s))}
+        return {"seconds": max(1, ceil(error.retry_after_s))}  # as its Retry-After
     return {}

@@ -19,8 +19,11 @@ from gateway.console.page_filters import duration, number, printed, when
 from gateway.console.words import LANGUAGES, Words, load_words
 from policies.console.plain_text import plain
 from policies.console.viewer import Viewer
+from policies.worded import Line
 
 CSRF_FIELD = "csrf"
+PRINTED: Language = "en"
+"""The language that commands print, so what has no words in another is in this one."""
 
 
 class MenuEntry(Struct, frozen=True):
@@ -72,6 +75,7 @@ class Rendering:
     def _common(self, frame: Frame) -> dict[str, Any]:
         return {
             "t": self.words[frame.lang].text,
+            "worded": _worded(self.words[frame.lang], frame.lang),
             "lang": frame.lang,
             "languages": [(each, _in_language(frame, each)) for each in LANGUAGES if each != frame.lang],
             "viewer": frame.viewer,
@@ -82,6 +86,18 @@ class Rendering:
             "request_id": frame.request_id,
             "csrf_field": _csrf_field(frame.viewer),
         }
+
+
+def _worded(words: Words, lang: Language) -> Callable[[Line], str]:
+    """A sentence in the page's language, or in English and marked as that, so that a screen reader reads it so."""
+
+    def told(line: Line) -> str:
+        known = words.said(line)
+        if known is not None or lang == PRINTED:
+            return known or str(line)
+        return Markup('<span lang="{}">{}</span>').format(PRINTED, plain(str(line)))
+
+    return told
 
 
 def _csrf_field(viewer: Viewer | None) -> Callable[[], Markup]:

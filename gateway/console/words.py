@@ -3,6 +3,9 @@
 `words/LANG/PART.json` maps a flat key to a text with `{name}` placeholders; the key of `search` in audit.json is
 `audit.search` (it may be written with its part, too). A key that is missing is a bug and raises KeyError: tests
 compare both languages, and every key that templates and pages name.
+
+Sentences that commands print as well come as `policies.worded`: in English they are the words themselves, the other
+languages have them in said.json.
 """
 
 import json
@@ -14,8 +17,12 @@ from types import MappingProxyType
 from typing import get_args
 
 from gateway.console.page import Language
+from policies.worded import Value, Worded
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+SAID = "said"
+"""The part with the words of `Worded`."""
+BETWEEN = f"{SAID}.between"
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _RANGE = re.compile(r"([A-Za-z]{1,8})(?:-[A-Za-z0-9]{1,8})*|\*")
 MAX_RANGES = 32
@@ -27,9 +34,19 @@ class Words:
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.texts = MappingProxyType(dict(texts))
 
-    def text(self, key: str, **values: object) -> str:
+    def text(self, key: str, /, **values: object) -> str:
         """The text under `key`, its placeholders filled. Raises KeyError for a key, or a value, that is missing."""
-        return PLACEHOLDER.sub(lambda match: str(values[match[1]]), self.texts[key])
+        return PLACEHOLDER.sub(lambda match: self._filled(values[match[1]]), self.texts[key])
+
+    def said(self, line: Value) -> str | None:
+        """`line` in this language; None where it has no words in it but the English that it is."""
+        key = f"{SAID}.{line.key}" if isinstance(line, Worded) else ""
+        return self.text(key, **line.values) if isinstance(line, Worded) and key in self.texts else None
+
+    def _filled(self, value: object) -> str:
+        if isinstance(value, tuple):
+            return self.texts[BETWEEN].join(map(self._filled, value))
+        return (self.said(value) if isinstance(value, Worded) else None) or str(value)
 
 
 def load_words(language: Language) -> Words:

@@ -48,7 +48,7 @@ RESTART_S = 1.0
 
 def headers_of(error: Refused | EngineError | None) -> Headers:
     """The headers for `error`; None is a bug of ours and has none."""
-    headers = _challenge(error) + _retry_after(error) + _reason(error)
+    headers = _challenge(error) + retry_after(error) + _reason(error)
     if isinstance(error, RateLimited) and error.standing is not None:
         headers += limit_headers((error.standing,))
     if isinstance(error, MethodNotAllowed):
@@ -82,8 +82,8 @@ def _challenge(error: Refused | EngineError | None) -> Headers:
     return (("WWW-Authenticate", challenge),)
 
 
-def _retry_after(error: Refused | EngineError | None) -> Headers:
-    """Whole seconds and milliseconds, both rounded up: who comes before the moment booked for him loses it.
+def retry_after(error: Exception | None) -> Headers:
+    """When to come again, in seconds and milliseconds, rounded up: who comes before the moment booked for him loses it.
 
     A booking lapses only some seconds after its moment, so that whoever reads the whole seconds still has it.
     """

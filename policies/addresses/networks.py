@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from policies.addresses.network_table import Address, Network, NetworkTable
 from policies.errors import AddressNotAllowed
+from policies.worded import worded
 
 __all__ = ["Address", "ListenerNetworks", "Network", "Networks", "Ruling", "read_address", "read_network", "read_table"]
 
@@ -49,7 +50,8 @@ def read_network(text: str) -> Network:
     try:
         network = ip_network(text, strict=True)
     except ValueError as fault:
-        raise ValueError(f"network {text!r} is not a CIDR such as 10.0.0.0/8: {fault}") from None
+        line = f"network {text!r} is not a CIDR such as 10.0.0.0/8: {fault}"
+        raise ValueError(worded(line, "network_unfit", given=text)) from None
     if isinstance(network, IPv6Network) and network.prefixlen >= V4_MAPPED_PREFIX:
         mapped = network.network_address.ipv4_mapped
         return IPv4Network((mapped, network.prefixlen - V4_MAPPED_PREFIX)) if mapped is not None else network

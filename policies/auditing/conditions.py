@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from policies.audit_record import MAX_REMARK, clean
 from policies.auditing.search_filter import EXACT, NAMES, read_network
 from policies.credentials.api_key import find_api_keys
+from policies.worded import Line, worded
 
 MAX_TOLD = 512
 PERSONAL = ("actor", "address", "text")
@@ -26,7 +27,7 @@ Place = tuple[str, int]
 class BadCondition(ValueError):
     """A condition that nobody can ask; `name` is whose. The message is one line with the remedy."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str, message: Line) -> None:
         super().__init__(message)
         self.name = name
 
@@ -36,7 +37,8 @@ def as_written(given: Mapping[str, str]) -> dict[str, str]:
     asked = {name: given[name] for name in NAMES if given.get(name)}
     for name, value in asked.items():
         if any(find_api_keys(value)):
-            raise BadCondition(name, f"{name} holds a whole key: give its id only, the part after corral_")
+            line = f"{name} holds a whole key: give its id only, the part after corral_"
+            raise BadCondition(name, worded(line, "holds_key", field=name))
     return {name: _written(name, value) for name, value in asked.items()}
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from policies.audit_record import Actor
 from policies.errors import NotAuthorized
+from policies.worded import worded
 
 MAX_CHAINS = 24
 """With the other details of the record that is within its 32 (`policies.audit_record.MAX_DETAILS`)."""
@@ -47,11 +48,13 @@ def read_spans(text: str) -> tuple[Span, ...]:
     found = [_SPAN.fullmatch(part) for part in text[:MAX_TEXT].split(",") if part]
     spans = tuple(sorted(Span(each[1], int(each[2]), int(each[3])) for each in found if each))
     if len(spans) < len(found) or not spans or any(span.first > span.last for span in spans):
-        raise ValueError(f"{text[:80]!r} names no stretch of the log: write CHAIN:FIRST-LAST,...")
+        line = f"{text[:80]!r} names no stretch of the log: write CHAIN:FIRST-LAST,..."
+        raise ValueError(worded(line, "spans_unfit", given=text[:80]))
     if len({span.chain for span in spans}) < len(spans):
-        raise ValueError("a chain is named twice: one stretch of each")
+        raise ValueError(worded("a chain is named twice: one stretch of each", "spans_twice"))
     if len(spans) > MAX_CHAINS:
-        raise ValueError(f"a sign-off names at most {MAX_CHAINS} chains, not {len(spans)}: sign a shorter time")
+        line = f"a sign-off names at most {MAX_CHAINS} chains, not {len(spans)}: sign a shorter time"
+        raise ValueError(worded(line, "spans_many", most=MAX_CHAINS, count=len(spans)))
     return spans
 
 

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from policies.auditing.questions import QUESTIONS, answers
 from policies.auditing.record_facts import EPOCH, MICROSECOND, Facts, packed_address, words_of
+from policies.worded import line_of, worded
 
 OUTCOMES = ("allow", "deny", "limit", "shed", "error")
 STAGES = ("authorized", "completed", "denied", "aborted", "admin", "system")
@@ -94,7 +95,7 @@ def read_filter(
         _require_fit(name, value)
     since_us, until_us = (_time_us(name, asked.get(name, ""), now_us) for name in ("since", "until"))
     if since_us is not None and until_us is not None and since_us >= until_us:
-        raise ValueError("since must lie before until")
+        raise ValueError(worded("since must lie before until", "since_after_until"))
     actor, address, text = (asked.get(name, "") for name in ("actor", "address", "text"))
     exact: dict[str, Any] = {name: value for name in EXACT if (value := asked.get(name, ""))}
     return Filter(
@@ -131,10 +132,11 @@ def read_time_us(text: str, now_us: int) -> int:
     dates = {"today": today, "yesterday": today - timedelta(days=1)}
     moment = datetime.combine(dates[text], time(), UTC) if text in dates else _moment(text)
     if moment is None or moment < EPOCH:
-        raise ValueError(
+        line = (
             f"{text!r} is no time: write a span such as 24h, today, yesterday, a date such as 2026-11-22 (UTC) or a "
             "moment with its offset such as 2026-11-22T18:00:00Z"
         )
+        raise ValueError(worded(line, "time_unfit", given=text))
     return (moment - EPOCH) // MICROSECOND
 
 
@@ -143,9 +145,11 @@ def read_network(text: str) -> Network:
     try:
         found = ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32") from None
+        line = f"{text!r} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32"
+        raise ValueError(worded(line, "address_unfit", given=text)) from None
     if found.network_address != ip_address(text.partition("/")[0]):
-        raise ValueError(f"{text!r} has bits set beyond its length: the network is {found}")
+        line = f"{text!r} has bits set beyond its length: the network is {found}"
+        raise ValueError(worded(line, "address_bits", given=text, network=str(found)))
     low, high = packed_address(found.network_address), packed_address(found.broadcast_address)
     if low[0] != high[0]:  # an IPv6 network that holds all of IPv4 at its end and more before it
         high = bytes((found.version,)) + found.broadcast_address.packed
@@ -161,28 +165,35 @@ def read_words(text: str) -> tuple[Word, ...]:
         words += [Word(each, prefix=piece.endswith("*")) for each in found[-1:]]
     words = list(dict.fromkeys(words))
     if not words:
-        raise ValueError(f"{text!r} has no word to search for: a word is made of letters and digits")
+        line = f"{text!r} has no word to search for: a word is made of letters and digits"
+        raise ValueError(worded(line, "words_none", given=text))
     if len(words) > MAX_WORDS:
-        raise ValueError(f"a search takes at most {MAX_WORDS} words, not {len(words)}")
+        line = f"a search takes at most {MAX_WORDS} words, not {len(words)}"
+        raise ValueError(worded(line, "words_many", most=MAX_WORDS, count=len(words)))
     return tuple(words)
 
 
 def _require_fit(name: str, value: str) -> None:
     """Raises ValueError for what no record can say."""
     if name not in NAMES:
-        raise ValueError(f"{name!r} is no condition: there are {', '.join(NAMES)}")
+        every = ", ".join(NAMES)
+        line = f"{name!r} is no condition: there are {every}"
+        raise ValueError(worded(line, "condition_unknown", name=name, every=every))
     if len(value) > MAX_TEXT:
-        raise ValueError(f"{name} is longer than {MAX_TEXT} characters")
+        line = f"{name} is longer than {MAX_TEXT} characters"
+        raise ValueError(worded(line, "condition_long", field=name, most=MAX_TEXT))
     allowed = {"outcome": OUTCOMES, "stage": STAGES, "ask": tuple(QUESTIONS)}.get(name)
     if value and allowed is not None and value not in allowed:
-        raise ValueError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+        every = ", ".join(allowed)
+        line = f"{name} is one of {every}, not {value!r}"
+        raise ValueError(worded(line, "condition_choice", field=name, every=every, given=value))
 
 
 def _time_us(name: str, text: str, now_us: int) -> int | None:
     try:
         return read_time_us(text, now_us) if text else None
     except ValueError as fault:
-        raise ValueError(f"{name}: {fault}") from None
+        raise ValueError(worded(f"{name}: {fault}", "of_field", field=name, why=line_of(fault))) from None
 
 
 def _moment(text: str) -> datetime | None:

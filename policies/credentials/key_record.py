@@ -16,6 +16,7 @@ from typing import Literal
 from policies.access import NEVER_TOGETHER
 from policies.addresses.networks import Networks
 from policies.credentials.api_key import NewKey, hash_key, is_key_id
+from policies.worded import worded
 
 SCOPES = frozenset({"inference", "models", "metrics", "admin"})
 
@@ -86,11 +87,16 @@ def check_scopes(scopes: Set[str]) -> None:
     """Raises ValueError with a sentence for an operator unless a key may carry exactly these scopes."""
     for pair in NEVER_TOGETHER:
         if pair <= scopes:
-            raise ValueError(f"a key can never hold {' and '.join(sorted(pair))} together: make two keys")
+            one, other = sorted(pair)
+            line = f"a key can never hold {one} and {other} together: make two keys"
+            raise ValueError(worded(line, "scopes_together", one=one, other=other))
+    every = ", ".join(sorted(SCOPES))
     if not scopes:
-        raise ValueError(f"a key needs at least one scope of: {', '.join(sorted(SCOPES))}")
+        raise ValueError(worded(f"a key needs at least one scope of: {every}", "scopes_none", every=every))
     if unknown := sorted(scopes - SCOPES):
-        raise ValueError(f"no scope is called {', '.join(unknown)}; there are: {', '.join(sorted(SCOPES))}")
+        named = ", ".join(unknown)
+        line = f"no scope is called {named}; there are: {every}"
+        raise ValueError(worded(line, "scopes_unknown", named=named, every=every))
 
 
 def new_record(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from policies.policy import Limits
+from policies.worded import worded
 
 AnyLimits = TypeVar("AnyLimits", bound=Limits)
 
@@ -36,7 +37,9 @@ class LimitGrant:
 
     def __post_init__(self) -> None:
         if self.limit not in GRANTABLE:
-            raise ValueError(f"no limit is called {self.limit!r}; there are: {', '.join(GRANTABLE)}")
+            every = ", ".join(GRANTABLE)
+            line = f"no limit is called {self.limit!r}; there are: {every}"
+            raise ValueError(worded(line, "limit_unknown", limit=self.limit, every=every))
         granted: dict[str, Any] = {self.limit: self.value}
         Limits(**granted)  # no grant may say what policy.yaml could not
 

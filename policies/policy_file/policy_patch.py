@@ -13,6 +13,8 @@ import difflib
 import re
 from collections.abc import Mapping
 
+from policies.worded import worded
+
 Path = tuple[str, ...]
 MAX_ROW = 1000
 """Characters; a longer line is not one that a person reads in a patch, and bounds what the patterns below cost."""
@@ -30,14 +32,16 @@ def read_path(text: str) -> Path:
     """A setting's path as it is written with dots. Raises ValueError with a sentence."""
     path = tuple(text.strip().split("."))
     if not all(map(_KEY.fullmatch, path)):
-        raise ValueError("a setting is its path in policy.yaml with dots, such as teams.default.limits.tokens_per_day")
+        line = "a setting is its path in policy.yaml with dots, such as teams.default.limits.tokens_per_day"
+        raise ValueError(worded(line, "setting_path"))
     return path
 
 
 def read_value(text: str) -> str:
     """A value as it is written in YAML on one line. Raises ValueError with a sentence."""
     if not _VALUE.fullmatch(text.strip()):
-        raise ValueError("a value is written as in policy.yaml, on one line of at most 256 characters")
+        line = "a value is written as in policy.yaml, on one line of at most 256 characters"
+        raise ValueError(worded(line, "setting_value"))
     return text.strip()
 
 

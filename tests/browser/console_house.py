@@ -17,8 +17,10 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from gateway.admin.first_records import write_first_records
 from gateway.cli.admin_client import call_act
 from gateway.homes.home import Home, open_home
+from tests.browser.yesterday import refused_yesterday
 from tests.e2e.serving import REPOSITORY, Corral, free_port, until
 from tests.families import VICUNA
 from tests.scripted_model import write_scripted
@@ -40,7 +42,7 @@ ROLES = [
     {"role": "team-lead", "groups": ["/corral-leads"], "teams": ["research"]},
 ]
 """By the groups of the provider's people: ada, audrey and leo. nora has none of them."""
-ENDS_WITHIN_S = 10.0
+ENDS_WITHIN_S = 60.0
 ENGINE = {"slots": 2, "context_tokens": 512, "embeddings": False}
 
 
@@ -127,6 +129,7 @@ def open_house(folder: Path, policy: dict[str, Any]) -> Iterator[ConsoleHouse]:
     port = free_port()
     with identity_provider(folder / "provider", f"https://localhost:{port}/oidc/callback") as provider:
         house = ConsoleHouse(folder, port, provider).make(policy)
+        write_first_records(house.home, refused_yesterday())
         house.corral.start()
         try:
             house.admin_key = house.new_key("default", scopes=["admin"], owner="Olga Berg", purpose="emergency")["key"]

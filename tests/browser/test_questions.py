@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.console_house import HELPER, ConsoleHouse
 from tests.browser.every_page import AUDITOR
 from tests.browser.lived_in import LAB, STRANGER, WARD, Happened
-from tests.browser.signing_in import signed_in
+from tests.browser.signing_in import press, signed_in
+from tests.browser.yesterday import YESTERDAYS, YESTERDAYS_STRANGER
 
 pytestmark = pytest.mark.e2e
 VERIFIED_WITHIN_MS = 60_000
@@ -25,8 +26,12 @@ def auditor(house: ConsoleHouse, browser: Browser, happened: Happened) -> Iterat
 
 
 def ask(page: Page, question: str) -> None:
-    page.get_by_role("navigation", name="Parts of the console").get_by_role("link", name="Audit").click()
-    page.get_by_role("link", name=question, exact=True).click()
+    open_audit(page)
+    press(page.get_by_role("link", name=question, exact=True))
+
+
+def open_audit(page: Page) -> None:
+    press(page.get_by_role("navigation", name="Parts of the console").get_by_role("link", name="Audit"))
 
 
 def rows(page: Page, caption: str) -> list[str]:
@@ -48,21 +53,34 @@ def test_who_was_refused_and_why(auditor: Page, happened: Happened) -> None:
     assert any("over a limit" in row and happened.ids["night"] in row for row in refused)
     added_up = rows(auditor, ADDED_UP)
     assert any("over a limit" in row and "nightly" in row and int(row.split()[0]) >= 2 for row in added_up), added_up
+    assert not any(key in row for key in YESTERDAYS for row in refused)
+
+
+def test_who_was_refused_yesterday_and_why(auditor: Page, happened: Happened) -> None:
     ask(auditor, "Refused yesterday")
-    assert "Nothing was found" in auditor.locator("main").inner_text(), "the house is of today"
+    refused = rows(auditor, RECORDS)
+    assert len(refused) == len(YESTERDAYS)
+    for key, told in YESTERDAYS.items():
+        (row,) = (row for row in refused if key in row)
+        assert told in row
+        assert YESTERDAYS_STRANGER in row
+    added_up = rows(auditor, ADDED_UP)
+    assert sorted(int(row.split()[0]) for row in added_up) == [1, 1], "none of today's is among them"
+    auditor.get_by_role("table", name=RECORDS, exact=True).locator("tbody th a").first.click()
+    assert YESTERDAYS_STRANGER in auditor.locator("main").inner_text()
 
 
 def test_what_did_this_key_do_and_from_where(auditor: Page, happened: Happened) -> None:
-    auditor.get_by_role("navigation", name="Parts of the console").get_by_role("link", name="Audit").click()
+    open_audit(auditor)
     auditor.get_by_label("Key id").fill(happened.ids["ward"])
-    auditor.get_by_role("button", name="Search", exact=True).click()
-    auditor.get_by_role("table", name=RECORDS, exact=True).get_by_role("link", name=happened.ids["ward"]).first.click()
+    press(auditor.get_by_role("button", name="Search", exact=True))
+    press(auditor.get_by_role("table", name=RECORDS, exact=True).get_by_role("link", name=happened.ids["ward"]).first)
     addresses = {row.split()[0]: row.split()[1] for row in rows(auditor, "Addresses, the most used first")}
     assert set(addresses) >= {WARD, LAB}, addresses
     did = "\n".join(rows(auditor, "Its newest records"))
     for event in ("key.created", "key.reviewed", "request.completed"):
         assert event in did
-    auditor.get_by_role("table", name="Its newest records").get_by_role("link", name="request").first.click()
+    press(auditor.get_by_role("table", name="Its newest records").get_by_role("link", name="request").first)
     whole = auditor.locator("main").inner_text()
     assert happened.ids["ward"] in whole
     assert HELPER in whole
@@ -76,7 +94,8 @@ def test_who_changed_the_policy_and_what(auditor: Page) -> None:
     assert "teams.guests" in changes
     assert "teams.research.weight" in changes
     auditor.get_by_role("table", name=RECORDS, exact=True).locator("tbody th a").first.click()
-    assert auditor.get_by_role("heading", name="What changed").is_visible()
+    auditor.get_by_role("heading", name="What changed").wait_for()
+    auditor.wait_for_load_state()
     what = auditor.get_by_role("table", name="Changes of").inner_text()
     assert "teams.guests" in what
     assert "Not anchored off this host".lower() in auditor.locator(".proof").inner_text().lower()
@@ -84,7 +103,7 @@ def test_who_changed_the_policy_and_what(auditor: Page) -> None:
 
 def test_the_record_leaves_with_its_proof(auditor: Page, house: ConsoleHouse, tmp_path: Path) -> None:
     ask(auditor, "Who changed the policy, and what")
-    auditor.get_by_role("table", name=RECORDS, exact=True).locator("tbody th a").last.click()
+    press(auditor.get_by_role("table", name=RECORDS, exact=True).locator("tbody th a").last)
     with auditor.expect_download() as coming:
         auditor.get_by_role("link", name="Download the proof").click()
     kept = tmp_path / coming.value.suggested_filename
@@ -103,7 +122,7 @@ def test_what_was_found_is_exported_and_signed_off(auditor: Page, house: Console
     assert [each["event"] for each in records].count("policy.changed") >= 2
     auditor.get_by_text("Sign off this review", exact=True).first.click()
     auditor.get_by_label("Remark").fill("both changes were asked for in OPS-311")
-    auditor.get_by_role("button", name="Sign off this review").click()
+    press(auditor.get_by_role("button", name="Sign off this review"))
     ask(auditor, "Who read the log")
     read = "\n".join(rows(auditor, RECORDS))
     for event in ("audit.exported", "audit.reviewed", "audit.searched", "audit.viewed"):

@@ -13,7 +13,7 @@ from msgspec import structs
 from gateway.console import handing_on
 from gateway.console.handing_on import Shown, hand_on, whole_answer
 from gateway.console.judge import Judge
-from gateway.console.page import HandedOn, Sent
+from gateway.console.page import HandedOn, Page, Sent
 from gateway.console.session_verifier import SessionVerifier
 from gateway.console.sessions import Sessions
 from gateway.console.sqlite_sessions import SqliteSessions
@@ -225,7 +225,7 @@ async def test_an_answer_ends_with_the_session(
             raise cause
 
     reply = FakeReply(on_write=lambda _data: begun.set())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await chat.ask(dataclasses.replace(shown, look=look), reply=reply)
     assert reply.ended
     last = json.loads(reply.body.decode().strip().splitlines()[-1].removeprefix("data: "))
@@ -247,7 +247,7 @@ async def test_another_sessions_answer_goes_on(chat: Chat, monkeypatch: pytest.M
             raise NotAuthenticated("session_ended", presented=True)
 
     reply = FakeReply(on_write=lambda _data: begun.set())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await chat.ask(dataclasses.replace(ended, look=look), reply=reply)
         hold.set()
         assert (await staying).body.endswith(b"data: [DONE]\n\n")
@@ -285,6 +285,18 @@ async def test_a_page_without_a_script_takes_the_answer_whole(chat: Chat) -> Non
     assert told == [(200, "Paris <b>")]
     assert not reply.started
     assert chat.gate.log.events() == ["request.authorized", "request.completed"]
+
+
+async def test_a_page_that_is_refused_for_now_says_when_to_come_again(chat: Chat) -> None:
+    bounded = Team(models=("m:latest",), key_limits=KeyLimits(requests_per_minute=1, burst_requests=1))
+    chat.gate.take_policy(teams=chat.gate.policy.teams | {"one": bounded})
+    shown = await chat.opened(LENA)
+    asked = structs.replace(handed("one", stream=False), then=lambda status, _: Page("chat/chat.html", status=status))
+    pages = [await whole_answer(chat.gate.gate, page_request(), FakeReply(), shown, asked) for _ in range(2)]
+    assert [(each.status, dict(each.headers).keys()) for each in pages if isinstance(each, Page)] == [
+        (200, set()),
+        (429, {"Retry-After", "retry-after-ms"}),
+    ]
 
 
 async def test_only_what_has_a_page_is_taken_whole(chat: Chat) -> None:

@@ -9,6 +9,7 @@ from gateway.homes.home import Home
 from policies.auditing.query import row_id
 from policies.auditing.review import Span
 from policies.auditing.search_filter import Filter
+from policies.worded import worded
 
 
 class SpanUnknown(Exception):
@@ -40,7 +41,7 @@ def changes_of(home: Home, name: str, spans: tuple[Span, ...]) -> int:
             numbers = {chain: number for number, chain in rows.chains().items()}
             for span in spans:
                 if span.chain not in numbers or span.last > rows.last_seq(numbers[span.chain]):
-                    raise SpanUnknown(f"the log has no records {span.text}")
+                    raise SpanUnknown(worded(f"the log has no records {span.text}", "span_unknown", span=span.text))
             return sum(rows.count(asked, numbers[span.chain], span.first - 1, span.last) for span in spans)
 
 

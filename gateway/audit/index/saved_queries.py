@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.homes.private_file import sync_directory, write_private
+from policies.worded import worded
 
 FILE_NAME = "audit-queries.json"
 MAX_QUERIES = 1_000
@@ -38,24 +39,29 @@ class SavedQueries:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as fault:
-            raise QueryFault(f"{self._path} cannot be read ({fault}): mend or remove it") from None
+            line = f"{self._path} cannot be read ({fault}): mend or remove it"
+            raise QueryFault(worded(line, "queries_unreadable", file=str(self._path), fault=str(fault))) from None
 
     def get(self, name: str) -> Conditions:
         """The conditions kept under `name`. Raises QueryFault."""
         known = self.all()
         if name not in known:
-            raise QueryFault(f"no search is kept as {name!r}: 'corral audit queries' lists them")
+            line = f"no search is kept as {name!r}: 'corral audit queries' lists them"
+            raise QueryFault(worded(line, "query_unknown", name=name))
         return known[name]
 
     def require_free(self, name: str) -> None:
         """Raises QueryFault unless a search could be kept under `name`."""
         known = self.all()
         if _NAME.fullmatch(name) is None:
-            raise QueryFault(f"{name!r} is no name for a search: use small letters, digits and '-', at most 64")
+            line = f"{name!r} is no name for a search: use small letters, digits and '-', at most 64"
+            raise QueryFault(worded(line, "query_name", name=name))
         if name in known:
-            raise QueryFault(f"a search is kept as {name!r} already: 'corral audit queries --remove {name}' first")
+            line = f"a search is kept as {name!r} already: 'corral audit queries --remove {name}' first"
+            raise QueryFault(worded(line, "query_taken", name=name))
         if len(known) >= MAX_QUERIES:
-            raise QueryFault(f"{MAX_QUERIES} searches are kept already: remove one first")
+            line = f"{MAX_QUERIES} searches are kept already: remove one first"
+            raise QueryFault(worded(line, "queries_many", most=MAX_QUERIES))
 
     def put(self, name: str, conditions: Conditions) -> None:
         """Keep a search. Raises QueryFault."""
@@ -79,6 +85,6 @@ class SavedQueries:
             fresh.replace(self._path)
             sync_directory(self._path.parent)
         except OSError as fault:
-            raise QueryFault(
-                f"{self._path} cannot be written ({fault.strerror}): make room or its folder writable"
-            ) from None
+            line = f"{self._path} cannot be written ({fault.strerror}): make room or its folder writable"
+            why = str(fault.strerror)
+            raise QueryFault(worded(line, "queries_unwritable", file=str(self._path), fault=why)) from None

@@ -15,6 +15,7 @@ from gateway.homes.home import Home
 from policies.auditing.conditions import Place, as_written, read_place, told_to_log
 from policies.auditing.search_filter import NAMES, Filter, read_filter
 from policies.console.viewer import Viewer
+from policies.worded import worded
 
 
 class Asked(Struct, frozen=True):
@@ -36,7 +37,7 @@ def asked_of(viewer: Viewer, given: Mapping[str, str], home: Home, now_us: int) 
     saved = given.get("saved", "").strip()
     kept = kept_for(viewer, home).get(saved) if saved else {}
     if kept is None:
-        raise ValueError(f"no search is kept as {saved!r}")
+        raise ValueError(worded(f"no search is kept as {saved!r}", "search_not_kept", name=saved))
     written = as_written(typed)
     read_filter(kept | written, now_us)  # its faults
     return Asked(typed, kept | written, saved)

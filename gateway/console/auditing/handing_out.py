@@ -24,6 +24,7 @@ from gateway.console.world import World
 from policies.audit_record import Change
 from policies.auditing.exported import Format
 from policies.auditing.search_filter import Filter
+from policies.worded import line_of
 
 MOST = 10_000
 MOST_BYTES = 64 * 1024 * 1024
@@ -64,7 +65,7 @@ class HandingOut:
             why = {"reason": visit.form.get("why", ""), "ticket": visit.form.get("ticket", "")}
             await self._world.perform(visit, "audit.export", said | details | why)
         except (ValueError, ActRefused) as fault:
-            return await self._search.form(visit, visit.form, str(fault))
+            return await self._search.form(visit, visit.form, line_of(fault))
         if form == BUNDLE:
             lines = await self._reading.ask(lambda each: _lines(each, wanted), SECONDS)
             body = await bundle_of(self._reading, lines)

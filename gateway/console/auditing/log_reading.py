@@ -24,6 +24,7 @@ from gateway.homes.home import Home
 from policies.auditing.conditions import Place
 from policies.auditing.search_filter import Filter, matches
 from policies.errors import AuditUnavailable
+from policies.worded import line_of
 
 SECONDS = 10.0
 """What one question may take; a search over ten million records takes one."""
@@ -101,19 +102,19 @@ def told_faults(seconds: float) -> Iterator[None]:
     try:
         yield
     except QueryFault as fault:
-        raise Turned(400, "audit.fault", cause=str(fault)) from None
+        raise Turned(400, "", line=line_of(fault)) from None
     except (IndexFault, PersonsNotOpened) as fault:
-        raise Turned(503, "audit.fault", cause=str(fault)) from None
+        raise Turned(503, "", line=line_of(fault)) from None
     except IndexBroken as fault:
         raise Turned(503, "audit.index_broken", cause=str(fault)) from None
     except AuditUnavailable as fault:
-        raise Turned(503, "audit.fault", cause=fault.reason) from None
+        raise Turned(503, "", line=fault.reason) from None
     except sqlite3.OperationalError as fault:
         if fault.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             raise Turned(503, "audit.too_slow", seconds=round(seconds)) from None
-        raise Turned(503, "audit.fault", cause=str(fault)) from None
+        raise Turned(503, "", line=str(fault)) from None
     except (sqlite3.Error, OSError) as fault:
-        raise Turned(503, "audit.fault", cause=str(fault)) from None
+        raise Turned(503, "", line=str(fault)) from None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from gateway.audit.log_proofs import NotProvable, latest_checkpoint
 from gateway.audit.trusted_keys import TrustedKeys, read_trusted_keys
 from gateway.homes.home import Home
 from policies.auditing.signed_note import NoteBroken
+from policies.worded import Line
 
 VERIFY_S = 3600.0
 """Fifty million lines at the least rate that `make bench-audit` asks for, four times over."""
@@ -46,7 +47,7 @@ class ChainState(Struct, frozen=True, kw_only=True):
     covered: int = 0
     fault: str = ""
     anchored: tuple[Anchored, ...] = ()
-    words: str = ""
+    words: Line = ""
 
     @property
     def off_host(self) -> Anchored | None:

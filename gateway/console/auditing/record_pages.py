@@ -16,6 +16,7 @@ from policies.audit_record import Change
 from policies.auditing.conditions import as_written, told_to_log
 from policies.auditing.record_view import differences, facts_beside, part
 from policies.auditing.search_filter import read_time_us
+from policies.worded import line_of
 
 PARTS = ("actor", "src", "action", "decision", "params", "result", "content")
 """Parts of a record that its page shows field by field; what it changed stands by itself."""
@@ -76,7 +77,7 @@ class RecordPages:
             asked = as_written({"key": visit.item, "since": visit.query.get("since") or DEFAULT_KEY_SPAN})
             since_us = read_time_us(asked["since"], visit.now_us)
         except (ValueError, KeyError) as fault:
-            raise Turned(400, "audit.fault", cause=str(fault)) from None
+            raise Turned(400, "", line=line_of(fault)) from None
         key = asked["key"]
         story = await self._reading.ask(lambda each: key_story(each, self._world.home, visit.viewer, key, since_us))
         told: dict[str, Any] = told_to_log(asked, (), scope_of(visit.viewer, "key")) | {"hits": len(story.lines)}
@@ -104,7 +105,7 @@ class RecordPages:
         try:
             since_us = read_time_us(since[:64], visit.now_us)
         except ValueError as fault:
-            raise Turned(400, "audit.fault", cause=str(fault)) from None
+            raise Turned(400, "", line=line_of(fault)) from None
         found, complete = await self._reading.ask(lambda each: strangers(each, visit.viewer, since_us, visit.now_us))
         told: dict[str, Any] = told_to_log({"since": since}, (), scope_of(visit.viewer, NEW_ADDRESSES)) | {
             "hits": len(found)

@@ -13,6 +13,7 @@ from gateway.console.auditing.search_pages import SearchPages
 from gateway.console.page import Answer, Elsewhere, Page, Visit
 from gateway.console.world import World
 from policies.auditing.review import Span, read_spans
+from policies.worded import line_of
 
 REVIEWS = urlencode({"event": "audit.reviewed"})
 
@@ -36,7 +37,7 @@ class ReviewPages:
             details: dict[str, Any] = {"hits": hits, "ranges": ranges, "ticket": visit.form.get("ticket", "")}
             await self._world.perform(visit, "audit.review", said | details | {"reason": visit.form.get("remark", "")})
         except (ValueError, ActRefused) as fault:
-            return await self._search.form(visit, visit.form, str(fault))
+            return await self._search.form(visit, visit.form, line_of(fault))
         return Elsewhere(f"/audit?{REVIEWS}")
 
     async def log(self, _visit: Visit) -> Answer:

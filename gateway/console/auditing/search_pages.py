@@ -21,6 +21,7 @@ from policies.auditing.exported import FORMATS
 from policies.auditing.review import spans_text
 from policies.auditing.search_filter import NAMES, OUTCOMES, STAGES
 from policies.console.viewer import Viewer
+from policies.worded import Line, line_of, worded
 
 ASKED_BY = (*NAMES, "saved", "cursor")
 MAY_KEEP = frozenset({"admin", "auditor"})
@@ -44,13 +45,13 @@ class SearchPages:
             told: dict[str, Any] = found.told | {"hits": len(found.lines), "saved": asked.saved}
             await self._world.perform(visit, "audit.search", told)
         except (ValueError, ActRefused) as fault:
-            return await self.form(visit, visit.query, str(fault))
+            return await self.form(visit, visit.query, line_of(fault))
         lines = [*found.lines, *(line for _, line in found.groups)]
         shown = await asyncio.to_thread(opened_views, self._world, lines)
         return await self.form(visit, asked.typed, found=_results(asked, found, shown))
 
     async def form(
-        self, visit: Visit, typed: Mapping[str, str], line: str = "", found: dict[str, Any] | None = None
+        self, visit: Visit, typed: Mapping[str, str], line: Line = "", found: dict[str, Any] | None = None
     ) -> Answer:
         """The page; `line` is what is wrong with what was typed."""
         kept = await asyncio.to_thread(self._kept, visit.viewer)
@@ -81,7 +82,7 @@ class SearchPages:
             await self._world.perform(visit, "audit.query_save", told)
             await asyncio.to_thread(SavedQueries(self._world.home.path).put, name, asked.conditions)
         except (ValueError, ActRefused, QueryFault) as fault:
-            return await self.form(visit, visit.form, str(fault))
+            return await self.form(visit, visit.form, line_of(fault))
         return Elsewhere(f"/audit?{urlencode({'saved': name})}")
 
     async def forget(self, visit: Visit) -> Answer:
@@ -94,7 +95,7 @@ class SearchPages:
             await self._world.perform(visit, "audit.query_remove", told_to_log(kept[name], ()) | {"name": name})
             await asyncio.to_thread(SavedQueries(self._world.home.path).remove, name)
         except (ActRefused, QueryFault) as fault:
-            return await self.form(visit, {}, str(fault))
+            return await self.form(visit, {}, line_of(fault))
         return Elsewhere("/audit")
 
     def asked(self, visit: Visit, given: Mapping[str, str]) -> Asked:
@@ -110,7 +111,8 @@ class SearchPages:
 def _require_own_team(viewer: Viewer, asked: Asked) -> None:
     """Kept searches are everybody's, so who sees some teams keeps those that name one of them."""
     if not viewer.may_see_team(asked.conditions.get("team", "")):
-        raise ValueError(f"team: name one of your teams: {', '.join(sorted(viewer.teams or ()))}")
+        teams = ", ".join(sorted(viewer.teams or ()))
+        raise ValueError(worded(f"team: name one of your teams: {teams}", "own_team", teams=teams))
 
 
 def _results(asked: Asked, found: Found, shown: list[Shown]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from policies.console.key_rights import may_command
 from policies.console.viewer import Viewer
 from policies.credentials.revocation import ALL_TEAMS, KINDS, Lockdown, Revocation
 from policies.limiting.limit_grant import GRANTABLE, LimitGrant
+from policies.worded import Line, line_of
 
 Json = dict[str, Any]
 UNSURE = "unsure"
@@ -65,10 +66,10 @@ class AccessPages:
         try:
             await self._world.perform(visit, act, asked | why(visit.form))
         except ActRefused as fault:
-            return self._page(visit, form, str(fault))
+            return self._page(visit, form, line_of(fault))
         return Elsewhere("/access")
 
-    def _page(self, visit: Visit, form: str = "", fault: str = "") -> Page:
+    def _page(self, visit: Visit, form: str = "", fault: Line = "") -> Page:
         viewer, now_s = visit.viewer, visit.now_us / 1e6
         ended = visit.query.get("ended") == "1"
         data = {

@@ -16,6 +16,7 @@ from gateway.console.page import Answer, Elsewhere, Page, Turned, Visit
 from gateway.console.world import Json, World
 from policies.console.key_rights import offered_scopes, require_endless, require_manage
 from policies.errors import NotAuthorized
+from policies.worded import Line, line_of
 
 SCOPE = "scope_"
 UNSURE = "unsure"
@@ -44,7 +45,7 @@ class KeyForms:
         try:
             made = await self._world.perform(visit, "keys.create", asked | why(visit.form))
         except ActRefused as fault:
-            return self._form(visit, kept(visit.form), str(fault))
+            return self._form(visit, kept(visit.form), line_of(fault))
         return Page("keys/secret.html", {"made": made, "team": asked["team"]})
 
     async def rotate(self, visit: Visit) -> Page:
@@ -55,7 +56,7 @@ class KeyForms:
         try:
             made = await self._world.perform(visit, "keys.rotate", asked | why(visit.form))
         except ActRefused as fault:
-            return await self._pages.page_of(visit, record, "rotate", str(fault))
+            return await self._pages.page_of(visit, record, "rotate", line_of(fault))
         return Page("keys/secret.html", {"made": made, "team": record.team})
 
     async def review(self, visit: Visit) -> Answer:
@@ -75,7 +76,7 @@ class KeyForms:
         try:
             await self._world.perform(visit, f"keys.{act}", asked | why(visit.form))
         except ActRefused as fault:
-            return await self._pages.page_of(visit, record, act, str(fault))
+            return await self._pages.page_of(visit, record, act, line_of(fault))
         return Elsewhere(f"/keys/{record.id}")
 
     def _manageable(self, visit: Visit) -> AnyKey:
@@ -88,7 +89,7 @@ class KeyForms:
         if not self._sent.take(visit.form.get("form_id", "")):
             raise Turned(409, "keys.sent_before")
 
-    def _form(self, visit: Visit, typed: Mapping[str, str], fault: str = "") -> Page:
+    def _form(self, visit: Visit, typed: Mapping[str, str], fault: Line = "") -> Page:
         teams, scopes = own_teams(self._world, visit.viewer), offered_scopes(visit.viewer)
         if not scopes:
             raise NotAuthorized("console_role_missing")

@@ -15,6 +15,7 @@ from policies.console.key_rights import may_manage, offered_scopes
 from policies.console.viewer import Viewer
 from policies.credentials.principal import Principal
 from policies.errors import NotAuthenticated, NotAuthorized, Refused
+from policies.worded import Line
 
 Json = dict[str, Any]
 DEFAULT_TERMS = {"overlap": "24h", "next": "90d", "expires": "90d"}
@@ -60,7 +61,7 @@ class KeyPages:
         visit.viewer.require_team(record.team)
         return record
 
-    async def page_of(self, visit: Visit, record: AnyKey, form: str = "", fault: str = "") -> Page:
+    async def page_of(self, visit: Visit, record: AnyKey, form: str = "", fault: Line = "") -> Page:
         """The key's page; `fault` is the one line about the form that was just sent, whose fields are kept."""
         world, now_s = self._world, visit.now_us / 1e6
         holder = holder_of_any(record, world.keys)

@@ -1,8 +1,10 @@
 """The pages of the part "overview" of the console: what runs, who waits, what was refused, what ends soon."""
 
+import asyncio
+
 from msgspec import json
 
-from gateway.audit.anchor_words import NOT_ANCHORED
+from gateway.audit.anchor_words import NOT_ANCHORED, home_words
 from gateway.console.overview_figures import (
     endings_of,
     figure_texts,
@@ -43,11 +45,13 @@ async def _shown(world: World, visit: Visit) -> dict[str, object]:
     queue, hour = world.gate.dispatcher.view(), world.hour.shown(viewer)
     whole = viewer.teams is None
     status = await world.perform(visit, "status", {})
+    anchors = await asyncio.to_thread(home_words, world.home.audit)
     return {
         "whole": whole,
         "status": status,
         "signed": status["policy"]["author"] != UNKNOWN_AUTHOR,
-        "anchored": not status["anchors"]["words"].startswith(NOT_ANCHORED),
+        "anchored": not str(anchors).startswith(NOT_ANCHORED),
+        "anchors": anchors,
         "figures": figure_texts(figures_of(viewer, queue, hour)),
         "teams": rows_of(teams_of(viewer, queue)),
         "targets": sorted(queue.targets, key=lambda each: (each.ready, each.id)) if whole else [],

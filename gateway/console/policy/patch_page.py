@@ -18,6 +18,7 @@ from gateway.console.world import World
 from policies.policy import Policy
 from policies.policy_file.policy_diff import Difference, diff_policies, orphan_warnings
 from policies.policy_file.policy_patch import edited, fragment, read_path, read_value, unified
+from policies.worded import line_of, worded
 
 NAME = "policy.yaml"
 MAX_FIELD = 600
@@ -52,7 +53,7 @@ class PatchPage:
         try:
             made = await self._made(asked["setting"], asked["value"], visit.now_us / 1e6)
         except (ValueError, NoPatch) as fault:
-            return Page("policy/patch.html", data | {"fault": str(fault)}, 400)
+            return Page("policy/patch.html", data | {"fault": line_of(fault)}, 400)
         if made.patch and visit.query.get("download") == "1":
             return Sent(made.patch.encode(), "text/x-diff; charset=utf-8", "policy.patch")
         return Page("policy/patch.html", data | {"made": made})
@@ -79,7 +80,8 @@ def make_patch(policy: Policy, text: str | None, asked: tuple[str, str], live_ke
     after = _parsed(after_text)
     changes = diff_policies(policy, after)
     if not changes:
-        raise NoPatch(f"{asked[0]} is {value} already")
+        line = f"{asked[0]} is {value} already"
+        raise NoPatch(worded(line, "setting_already", setting=asked[0], value=value))
     if not all(_within(each.path, asked[0].strip()) for each in changes):
         return Patch(fragment=fragment(path, value))
     return Patch(unified(text, after_text, NAME), "", changes, orphan_warnings(policy, after, live_keys))

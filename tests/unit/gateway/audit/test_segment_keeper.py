@@ -47,6 +47,12 @@ def test_closed_segments_are_compressed_and_read_the_same(tmp_path: Path, chain:
     chain.close()
 
 
+def test_a_chain_without_a_segment_has_nothing_to_keep(tmp_path: Path) -> None:
+    keeper = SegmentKeeper(tmp_path, FastDisk(), open_from=lambda: 0, closed=lambda: ("", ""))
+    assert list(keeper.seal()) == []
+    assert keeper.prunable(RECORDED_S + 1000 * DAY_S, 1, ()) is None
+
+
 def test_a_chain_goes_on_after_its_last_segment_was_compressed(tmp_path: Path, chain: ChainWriter) -> None:
     chain.seal_old(10 * DAY_S)
     list(keep(tmp_path, chain).seal())

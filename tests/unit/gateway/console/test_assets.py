@@ -28,6 +28,12 @@ def test_a_file_is_found_under_the_digest_of_all_alone():
         assets.path("b.css")
 
 
+def test_the_icon_is_where_browsers_look_by_themselves_too():
+    assets = load_assets()
+    assert assets.find("/favicon.ico") == assets.find(assets.path("icon.svg")) is not None
+    assert Assets({}).find("/favicon.ico") is None
+
+
 def test_the_digest_changes_with_any_content_or_name():
     one = Assets({"a": Asset(b"a", "x"), "b": Asset(b"b", "x")})
     assert one.digest == Assets({"b": Asset(b"b", "x"), "a": Asset(b"a", "x")}).digest

@@ -8,7 +8,9 @@ from gateway.admin.act import ActRefused
 from gateway.console.page import Turned
 from gateway.console.refusals import BY_REASON, ROWS, Told, told
 from gateway.console.words import load_words
+from gateway.dialects.error_headers import retry_after
 from policies.errors import BadRequest, BodyTooLarge, NotAuthenticated, NotAuthorized, RateLimited, Refused
+from policies.worded import worded
 
 
 def kinds() -> list[type[Refused]]:
@@ -32,6 +34,8 @@ def test_what_fills_the_line_is_public():
     assert told(BodyTooLarge("body_over_cap", limit_bytes=7)) == (413, "frame.why_too_large", {"limit": 7})
     guessing = RateLimited("guessing", limit="x", retry_after_s=0.2)
     assert told(guessing) == (429, "frame.why_guessing", {"seconds": 1})
+    later = RateLimited("guessing", limit="x", retry_after_s=61.2)
+    assert told(later)[2] == {"seconds": int(dict(retry_after(later))["Retry-After"])}
 
 
 def test_a_form_of_another_session_and_a_missing_role_are_told_apart():
@@ -44,6 +48,8 @@ def test_a_form_of_another_session_and_a_missing_role_are_told_apart():
 def test_a_pages_own_refusal_and_an_acts_line_are_told_as_they_are():
     assert told(Turned(404, "frame.why_not_found", a=1)) == (404, "frame.why_not_found", {"a": 1})
     assert told(ActRefused("code", "no such key")) == (409, "", {"line": "no such key"})
+    line = worded("no such key", "key_unknown", key="x")
+    assert told(ActRefused("code", line)) == (409, "", {"line": line})
 
 
 def test_an_engines_fault_and_a_bug():

@@ -8,8 +8,10 @@ import pytest
 
 import gateway.console
 from gateway.admin.admin_acts import ACTS
-from gateway.console.words import LANGUAGES, PLACEHOLDER, Words, chosen_language, load_words
+from gateway.console.page import Language
+from gateway.console.words import LANGUAGES, PLACEHOLDER, SAID, Words, chosen_language, load_words
 from policies.audit_record import EVENTS
+from policies.policy_file.deciding_setting import STEPS
 
 CONSOLE = Path(gateway.console.__file__).parent
 PARTS = sorted(path.stem for path in (CONSOLE / "words" / "en").glob("*.json"))
@@ -17,6 +19,7 @@ NAMED = re.compile(r"""["']((?:PARTS)\.[a-z0-9_]+)["']""".replace("PARTS", "|".j
 PREFIX = re.compile(r"""f?["']((?:PARTS)\.[a-z0-9_]*)(?:["']\s*~|\{)""".replace("PARTS", "|".join(PARTS)))
 CHINESE = re.compile(r"[\u3400-\u9fff]")
 SAME_IN_BOTH = frozenset({"frame.name"})
+ENGLISH_PART = re.compile(r"\btokens?\b", re.IGNORECASE)
 
 
 def sources() -> str:
@@ -24,9 +27,15 @@ def sources() -> str:
     return "\n".join(path.read_text("utf-8") for path in files)
 
 
+def own(language: Language) -> dict[str, str]:
+    """The console's own texts; those of `Worded` are judged in test_said_words.py."""
+    texts = load_words(language).texts
+    return {key: text for key, text in texts.items() if not key.startswith(f"{SAID}.")}
+
+
 def test_both_languages_have_the_same_parts_keys_and_placeholders():
-    assert sorted(path.stem for path in (CONSOLE / "words" / "zh").glob("*.json")) == PARTS
-    english, chinese = load_words("en").texts, load_words("zh").texts
+    assert sorted(path.stem for path in (CONSOLE / "words" / "zh").glob("*.json") if path.stem != SAID) == PARTS
+    english, chinese = own("en"), own("zh")
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         assert set(PLACEHOLDER.findall(text)) == set(PLACEHOLDER.findall(chinese[key])), key
@@ -58,6 +67,16 @@ def test_chinese_is_chinese():
     assert worded == []
 
 
+def test_what_a_model_reads_and_writes_is_called_one_thing_in_chinese():
+    assert [key for key, text in load_words("zh").texts.items() if ENGLISH_PART.search(text)] == []
+
+
+def test_the_steps_of_a_request_are_named_as_the_command_names_them():
+    english = load_words("en").texts
+    steps = {key: text for key, text in english.items() if key.startswith("policy.step_")}
+    assert steps == {f"policy.step_{number}": name for number, name in enumerate(STEPS)}
+
+
 def test_a_text_is_filled_and_a_missing_value_or_key_is_an_error():
     words = Words({"a.b": "{count} of {all}"})
     assert words.text("a.b", count=1, all=2) == "1 of 2"
@@ -73,7 +92,7 @@ def test_a_value_is_never_read_as_a_placeholder():
 
 def test_no_key_stands_twice_within_a_part():
     for language in LANGUAGES:
-        for part in PARTS:
+        for part in (*PARTS, SAID) if language == "zh" else PARTS:
             pairs: list[str] = []
             json.loads(
                 (CONSOLE / "words" / language / f"{part}.json").read_text("utf-8"),

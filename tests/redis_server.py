@@ -12,8 +12,8 @@ from typing import Any
 
 from redis import Redis
 
-STARTS_WITHIN_S = 20.0
-ENDS_WITHIN_S = 10.0
+STARTS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 60.0
 
 
 class RedisServer:

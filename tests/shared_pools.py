@@ -57,7 +57,7 @@ async def both(server: RedisServer, pool: CountedPool) -> tuple[Asker, Asker]:
     return askers
 
 
-async def until(holds: Any, seconds: float = 10.0) -> float:
+async def until(holds: Any, seconds: float = 60.0) -> float:
     """Wait until `holds()`; how long it took. Raises AssertionError."""
     began_s = time.monotonic()
     while not holds():

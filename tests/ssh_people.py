@@ -32,4 +32,4 @@ class Person:
     @staticmethod
     def _run(*words: object, given: bytes = b"") -> bytes:
         command = [str(SSH_KEYGEN), *map(str, words)]
-        return subprocess.run(command, input=given, check=True, capture_output=True, timeout=30).stdout
+        return subprocess.run(command, input=given, check=True, capture_output=True, timeout=120).stdout

@@ -239,4 +239,7 @@ class SocketRun:
         self._completed += line.ended
 
     def _held(self) -> tuple[int, int]:
+        """Once the worker has come to know of every connection that was opened or closed: asked for the second time."""
+        for line in (*self._lines, *self._lines):
+            line.ask()
         return descriptors(self._pid), resident_bytes(self._pid)

@@ -59,7 +59,7 @@ class WorkerSocket:
         self._runner.run(self._link.close())
         self._runner.close()
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def offers(self, load: Load) -> str:  # noqa: ARG002
         return ""

@@ -23,7 +23,7 @@ from gateway.supervision.child_commands import engine_command
 from policies.call import Sampling
 
 MEMORY_CAP_BYTES = 768 * 1024 * 1024
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 QUESTION = tuple(range(40, 72))
 GREEDY = Sampling(temperature=0.0, seed=1)
 

@@ -89,9 +89,10 @@ class Pool:
         assert self._corral.process is not None
         for pid in (self._corral.process.pid, *_descendants(self._corral.process.pid)):
             core = WORKER_CORE if "engine.worker" in _command_line(pid) else GATEWAY_CORE
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                with contextlib.suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(thread.name), {core})
+            with contextlib.suppress(FileNotFoundError):  # a child that lived for a moment
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(int(thread.name), {core})
 
     def cpu_s(self) -> dict[str, float]:
         """Processor seconds that gateway and worker took since they started."""
@@ -124,9 +125,10 @@ def pools(
     model_file: Path, folder: Path, promises: Promises, queues: Mapping[str, str] = QUEUES
 ) -> Iterator[dict[str, Pool]]:
     """One Corral for each of `queues`, all running; only one of them has work at a time."""
-    os.sched_setaffinity(0, {GATEWAY_CORE})
     fast = requantised(model_file, folder)
     with contextlib.ExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {GATEWAY_CORE})  # this process is the client
         yield {
             name: stack.enter_context(_serving(name, queue, fast, folder / name, promises))
             for name, queue in queues.items()

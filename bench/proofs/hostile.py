@@ -30,6 +30,7 @@ from tests.e2e.serving import Corral
 SEED = 20
 SOUND = "qwen3"
 MOST_IMPORTED = 6
+ENGINE = {"slots": 2, "context_tokens": 512, "batch_tokens": 64, "prepare_timeout_s": 30.0}
 ALLOWED = frozenset({200, 400, 404, 405, 413, 415, 422, 429, 503})
 PROGRESS_EVERY = 100
 
@@ -42,7 +43,7 @@ class Size(Struct, frozen=True, kw_only=True):
     seed: int = SEED
 
 
-FULL, SMALL = Size(files=1000, requests=1000), Size(files=100, requests=100)
+FULL, SMALL = Size(files=1000, requests=1000), Size(files=40, requests=100)
 
 
 def prove(size: Size = FULL) -> dict[str, object]:
@@ -96,7 +97,7 @@ def _by_change(outcomes: list[tuple[str, Outcome]]) -> dict[str, dict[str, int]]
 @contextmanager
 def _gateway(folder: Path, bases: list[Path], taken: list[Path]) -> Iterator[Corral]:
     """One Corral with the sound models, and those that were `taken`; it is ready when a sound one is."""
-    corral = Corral(folder, engine={"slots": 2, "context_tokens": 512, "batch_tokens": 64})
+    corral = Corral(folder, engine=ENGINE)
     corral.make(None)
     (corral.home / "policy.yaml").write_text(yaml.safe_dump(POLICY))
     for path in (*(each for each in bases if each.stem == SOUND), *taken):

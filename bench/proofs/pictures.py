@@ -24,7 +24,7 @@ from tests.unit.engine.made_up_images import encoded, noise, unusual
 from tests.unit.engine.tiny_vision import IMAGE_TOKENS, write_projector, write_text_model
 
 MODEL = "seer:latest"
-ENGINE = {"slots": 4, "context_tokens": 512, "threads": 1}
+ENGINE = {"slots": 4, "context_tokens": 512, "threads": 1, "prepare_timeout_s": 30.0}
 KINDS = ("PNG", "JPEG", "GIF", "WEBP")
 
 
@@ -70,7 +70,8 @@ def _seeing(folder: Path) -> Iterator[Corral]:
     try:
         yield corral
     finally:
-        corral.stop()
+        status = corral.stop()
+    _demand(status == 0, corral.log())
 
 
 def _changed(count: int) -> Iterator[bytes]:

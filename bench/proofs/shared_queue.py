@@ -41,7 +41,7 @@ CALLERS = 24
 BETWEEN_S = 0.05
 ROUNDS = 5
 ANSWER_TOKENS = 48
-KILL_WITHIN_S = 60.0
+KILL_WITHIN_S = 180.0
 LEASES_WITHIN_S = 2.5
 
 
@@ -142,7 +142,7 @@ def _processes(server: RedisServer, happen: Callable[[Corral, RedisServer], dict
             assert until(lambda: len(_present(server)) == 2), _present(server)
             warm = corral.request("POST", "/api/generate", _body(0))
             assert warm[0] == 200, warm
-            assert until(lambda: all(TARGET in corral.counters() for _ in range(20))), "both know the worker"
+            assert until(lambda: all(TARGET in corral.worker_totals() for _ in range(20))), "both know the worker"
             return happen(corral, server)
 
 
@@ -153,9 +153,9 @@ def _kill_one(corral: Corral, server: RedisServer, who: str) -> dict[str, Any]:
     dying, name = _process_of(corral, server, who)
     end(dying)
     died_s = time.monotonic()
-    assert until(lambda: corral.counters()[TARGET]["cancelled"] > before["cancelled"] or callers.broken_early(), 5.0)
+    assert until(lambda: corral.counters()[TARGET]["cancelled"] > before["cancelled"] or callers.broken_early())
     freed_s = time.monotonic() - died_s
-    assert until(lambda: name not in _present(server) and _holder(server) not in ("", name), 5.0), _present(server)
+    assert until(lambda: name not in _present(server) and _holder(server) not in ("", name)), _present(server)
     left_s = time.monotonic() - died_s
     callers.join()
     assert until(lambda: corral.counters()[TARGET]["busy_slots"] == 0)
@@ -183,9 +183,9 @@ def _stop_one(corral: Corral, server: RedisServer) -> dict[str, Any]:
     os.kill(stopped, signal.SIGSTOP)
     try:
         began_s = time.monotonic()
-        assert until(lambda: _holder(server) not in ("", name), 5.0), "nobody followed"
+        assert until(lambda: _holder(server) not in ("", name)), "nobody followed"
         followed_s = time.monotonic() - began_s
-        time.sleep(3 * LEASE_S - followed_s)
+        time.sleep(max(0.0, 3 * LEASE_S - followed_s))
         meanwhile = callers.finished
     finally:
         os.kill(stopped, signal.SIGCONT)

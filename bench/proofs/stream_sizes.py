@@ -32,7 +32,7 @@ from tests.flow.gates import TestGate
 STREAMS = 1000
 MOST_SIZES = 4
 HEADER_BYTES = 5  # of a TLS record: type, version, length (RFC 8446 section 5.1)
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 PATHS = ("/api/chat", "/v1/chat/completions")
 
 

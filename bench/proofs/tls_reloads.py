@@ -27,7 +27,7 @@ from tests.authority import Authority, der
 RELOADS = 1000
 CONNECTIONS = 16
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Site:

@@ -174,4 +174,4 @@ def _worker(module: str, model_file: Path, folder: Path) -> Iterator[Link]:
     finally:
         link.close()
         process.terminate()
-        process.wait(30)
+        process.wait(60)

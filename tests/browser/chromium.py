@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 QUIET = (
     "--disable-gpu",
@@ -22,8 +22,9 @@ QUIET = (
     # No name server is ever asked: whatever is not this machine is not found.
     "--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 """For one step of a page; far beyond what any takes, so that a stalled machine fails nothing."""
+expect.set_options(timeout=PATIENCE_MS)  # it does not go by the context's
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def chromium(*certificates: Path) -> Iterator[Browser]:
         raise FileNotFoundError("chromium: apt-get install chromium")
     trusted = f"--ignore-certificate-errors-spki-list={','.join(map(_key_hash, certificates))}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, trusted])
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, trusted], timeout=2 * PATIENCE_MS)
         try:
             yield browser
         finally:

@@ -4,6 +4,7 @@ What the pages show of it is asserted by name elsewhere, so everything that happ
 """
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -16,8 +17,8 @@ WARD, LAB, STRANGER = "127.0.0.7", "127.0.0.11", "127.0.0.99"
 
 
 class Happened(Struct, kw_only=True):
-    """Ids of keys by what they are for, their texts, a request that was served and one refused, and where the record
-    of the last change of the policy stands (CHAIN:SEQ).
+    """Ids of keys by what they are for, their texts, a request that was served and one refused, where the record of
+    the last change of the policy stands (CHAIN:SEQ), and when the first of it happened.
     """
 
     ids: dict[str, str] = {}
@@ -25,6 +26,7 @@ class Happened(Struct, kw_only=True):
     served: str = ""
     refused: str = ""
     record: str = ""
+    since: datetime
 
 
 def policy_with(**changes: Any) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def policy_with(**changes: Any) -> dict[str, Any]:
 
 def live(house: ConsoleHouse, policy: dict[str, Any]) -> Happened:
     """Let it all happen; every outcome is asserted, so that the pages' tests need not wonder."""
-    happened = Happened()
+    happened = Happened(since=datetime.now(UTC))
     _make_keys(house, happened)
     _serve_and_refuse(house, happened)
     _change_policy(house, policy)

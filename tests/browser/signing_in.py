@@ -4,13 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from tests.browser.console_house import ConsoleHouse
 from tests.browser.watched import Watched, watched
 
 MODES = {"en": "en-GB", "zh": "zh-CN"}
 """What a browser asks for, by the language that the console has."""
+
+
+def press(what: Locator) -> None:
+    """Click, and wait until the page that it leads to is there whole: a click alone waits for its first bytes."""
+    what.click()
+    what.page.wait_for_load_state()
 
 
 @contextmanager

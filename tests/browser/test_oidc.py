@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, Page, Request
 
 from tests.browser import axe
 from tests.browser.console_house import ConsoleHouse
-from tests.browser.signing_in import MODES, sign_in
+from tests.browser.signing_in import MODES, press, sign_in
 from tests.browser.watched import watched
 
 pytestmark = pytest.mark.e2e
@@ -18,7 +18,7 @@ def begin(page: Page) -> None:
 
 
 def choose(page: Page, person: str) -> None:
-    page.locator(f"button[value='{person}']").click()
+    press(page.locator(f"button[value='{person}']"))
 
 
 def test_the_strict_cookie_is_sent_although_another_site_sent_the_browser(

@@ -38,6 +38,8 @@ def test_a_wrong_key_is_told_in_one_line_and_nothing_else(house: ConsoleHouse, b
         key.fill("corral_" + "A" * 12 + "_" + "B" * 49)
         with page.expect_response(lambda response: response.url.endswith("/sign-in/key")) as answered:
             key.press("Enter")
+        page.locator("[role=alert]").wait_for()
+        page.wait_for_load_state()
         watch.expect_refusal(answered.value.status)
         assert page.locator("[role=alert]").count() == 1
         assert page.locator("#key").input_value() == ""
@@ -58,7 +60,7 @@ def test_who_has_no_role_is_told_so_and_stays_outside(house: ConsoleHouse, brows
     with watched(browser, house.url, house.provider["issuer"], locale="en-GB") as watch:
         page = watch.page()
         begin(page, "nora")
-        assert page.locator("[role=alert]").is_visible()
+        page.locator("[role=alert]").wait_for()
         watch.expect_refusal(403)
         page.goto("/")
         assert page.locator("form[action='/sign-out']").count() == 0
@@ -102,7 +104,7 @@ def test_a_form_of_another_origin_opens_nothing(house: ConsoleHouse, browser: Br
                  const form = document.createElement("form");
                  form.method = "post"; form.action = target;
                  document.body.append(form);
-                 form.submit();
+                 setTimeout(() => form.submit());
                }""",
             f"{house.url}/keys/new",
         )

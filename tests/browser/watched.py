@@ -17,6 +17,7 @@ REPORT_REFUSALS = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy refused ${event.violatedDirective} ${event.blockedURI} ${event.sample}`), true);
 """
+LOOK_MS = 50
 STATUS_TOLD = "Failed to load resource: the server responded with a status of "
 """What Chromium writes of a page that is answered with a 4xx: no fault where the refusal is what is tested."""
 
@@ -39,10 +40,14 @@ class Watched:
         return self.context.new_page()
 
     def expect_refusal(self, status: int) -> None:
-        """Take back what the browser said of one answer with `status`; there must have been one."""
-        told = [each for each in self.faults if f"{STATUS_TOLD}{status}" in each]
-        assert told, f"no answer was a {status}: {self.faults}"
-        self.faults.remove(told[0])
+        """Take back what the browser says of one answer with `status`, some time after the page has it."""
+        for _ in range(PATIENCE_MS // LOOK_MS):
+            told = [each for each in self.faults if f"{STATUS_TOLD}{status}" in each]
+            if told:
+                self.faults.remove(told[0])
+                return
+            self.context.pages[0].wait_for_timeout(LOOK_MS)
+        raise AssertionError(f"no answer was a {status}: {self.faults}")
 
     def _dialog(self, dialog: Dialog) -> None:
         self.faults.append(f"dialog: {dialog.message}")

@@ -5,6 +5,7 @@ import functools
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -21,15 +22,24 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL = "smollm2:135m"
 SYSTEM = "You are a helpful assistant."
 """As `make serve` sets it: with the message of its own template this small model answers in French."""
-READY_WITHIN_S = 60.0
-STOP_WITHIN_S = 30.0
+READY_WITHIN_S = 120.0
+STOP_WITHIN_S = 60.0
+COMMAND_WITHIN_S = 120.0
+ANSWERS_WITHIN_S = 180.0
+"""Longer than a request waits in the queue, which tells it so then."""
+PORTS = range(20_000, 32_000)
+"""Linux gives none of them to a connection that asks for no port (32768 to 60999), so what is free now is free when it
+is bound, seconds and many connections later."""
+_untried = iter(random.SystemRandom().sample(PORTS, len(PORTS)))
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody listens on now, and that was not handed out before. Raises RuntimeError."""
+    for port in _untried:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port of loopback is free")
 
 
 class Corral:
@@ -67,7 +77,9 @@ class Corral:
     def command(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run `corral WORDS --home ...` as a user without a terminal would."""
         argv = [sys.executable, "-m", "gateway.cli.main", *words, "--home", str(self.home)]
-        return subprocess.run(argv, capture_output=True, text=True, check=check, timeout=60, cwd=REPOSITORY)
+        return subprocess.run(
+            argv, capture_output=True, text=True, check=check, timeout=COMMAND_WITHIN_S, cwd=REPOSITORY
+        )
 
     def make(self, model_file: Path | None) -> "Corral":
         """init, import the model, set ports."""
@@ -86,25 +98,23 @@ class Corral:
         deadline = time.monotonic() + READY_WITHIN_S
         while not self.answers(probe):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.terminate()
-                self.process.wait(STOP_WITHIN_S)
+                self.stop()
                 raise AssertionError(f"corral serve did not become ready:\n{self.log()}")
             time.sleep(0.05)
         return self
 
     def stop(self) -> int:
         """SIGTERM and wait; the exit status."""
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None:
             return 0
-        self.process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(STOP_WITHIN_S)
+            return process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            process.kill()
+            process.wait(STOP_WITHIN_S)
             raise AssertionError(f"corral serve did not stop:\n{self.log()}") from None
-        finally:
-            self.process = None
-        return status
 
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
@@ -113,7 +123,7 @@ class Corral:
         return ssl.create_default_context(cafile=self.ca)
 
     def connect(self, port: int | None = None) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("127.0.0.1", port or self.port, context=self.tls(), timeout=60)
+        return http.client.HTTPSConnection("127.0.0.1", port or self.port, context=self.tls(), timeout=ANSWERS_WITHIN_S)
 
     def request(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, port: int | None = None
@@ -136,7 +146,7 @@ class Corral:
         """Whether the open route `probe` answers 200."""
         try:
             return self.request("GET", probe, key="")[0] == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     def status(self) -> dict[str, Any]:
@@ -150,8 +160,30 @@ class Corral:
         """A key that reads the metrics, made when first asked for: every process knows it within a second."""
         return self.new_key("--scope", "metrics")["key"]
 
+    def records(self) -> list[dict[str, Any]]:
+        """The log's whole lines; one that is being written is left for the next look."""
+        files = sorted((self.home / "audit").glob("*/*.jsonl"))
+        lines = [line for file in files for line in file.read_bytes().splitlines(keepends=True)]
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
     def counters(self) -> dict[str, dict[str, float]]:
-        """The workers' own totals, by target, read from /metrics as an operator would."""
+        """The workers' own totals, by target.
+
+        Asked again as long as the page leaves a worker out, in a long step, or a gateway is killed over the question.
+        """
+        found: dict[str, dict[str, float]] = {}
+
+        def has_all() -> bool:
+            found.clear()
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                found.update(self.worker_totals())
+            return len(found) >= len(self.children("engine.worker"))
+
+        until(has_all)
+        return found
+
+    def worker_totals(self) -> dict[str, dict[str, float]]:
+        """What /metrics of the gateway that happens to answer tells now, read as an operator would."""
         status, page = self.request("GET", "/metrics", key=self.metrics_key, port=self.admin_port)
         assert status == 200, page
         found: dict[str, dict[str, float]] = {}
@@ -207,11 +239,11 @@ def end(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def until(holds: Any, seconds: float = 20.0) -> bool:
-    """Poll `holds()` until it is true or time is over."""
+def until(holds: Any, seconds: float = 60.0) -> bool:
+    """Poll `holds()` until it is true; time is over only where something hangs."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if holds():
             return True
         time.sleep(0.02)
-    return False
+    return bool(holds())  # once more, should this process have stood still

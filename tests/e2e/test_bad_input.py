@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,18 @@ from tests.e2e.serving import MODEL, Corral
 pytestmark = pytest.mark.e2e
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Corral:
+    """What each test has a copy of."""
+    folder = tmp_path_factory.mktemp("made")
+    return Corral(folder, engine={"context_tokens": 256, "slots": 1, "embeddings": False}).make(None)
+
+
 @pytest.fixture
-def corral(tmp_path: Path) -> Corral:
-    return Corral(tmp_path, engine={"context_tokens": 256, "slots": 1, "embeddings": False}).make(None)
+def corral(made: Corral, tmp_path: Path) -> Corral:
+    copied = copy(made)
+    copied.home = Path(shutil.copytree(made.home, tmp_path / "home"))
+    return copied
 
 
 def refused(corral: Corral, *words: str) -> tuple[int, str]:

@@ -111,8 +111,9 @@ def send(corral: Corral, method: str, path: str, body: Any, sent: dict[str, str]
 
 
 def searched(corral: Corral, canary: str) -> list[str]:
-    """Where the canary is: files of the home, and what all processes wrote."""
-    return places_of(canary, corral.home) + places_of(canary, corral._log.parent)
+    """Where the canary is: the folder holds the home, and what all processes wrote."""
+    assert corral.home.is_relative_to(corral._log.parent)
+    return places_of(canary, corral._log.parent)
 
 
 def key_of(corral: Corral, team: str, *words: str) -> dict[str, str]:

@@ -201,7 +201,7 @@ def test_eight_streams_share_one_batch(
     ready = threading.Barrier(8)
 
     def stream(number: int) -> None:
-        ready.wait(30)
+        ready.wait(120)
         text = "".join(
             chunk.choices[0].delta.content or ""
             for chunk in client.chat.completions.create(

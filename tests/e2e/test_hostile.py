@@ -1,4 +1,4 @@
-"""A hundred changed model files and a hundred hostile requests: `make prove P=hostile` in its small size."""
+"""Forty changed model files and a hundred hostile requests: `make prove P=hostile` in its small size."""
 
 import pytest
 

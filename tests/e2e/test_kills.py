@@ -10,5 +10,5 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_every_request_ends_once_and_every_death_is_told(tmp_path: Path, model_file: Path) -> None:
-    figures = kill_workers(tmp_path, model_file, 2 * len(KINDS))
-    assert figures["kills"] == {kind.name: 2 for kind in KINDS}
+    figures = kill_workers(tmp_path, model_file, len(KINDS))
+    assert figures["kills"] == {kind.name: 1 for kind in KINDS}

@@ -90,15 +90,8 @@ def test_an_adapter_makes_no_vectors(corral: Corral, monkeypatch: pytest.MonkeyP
 def test_the_log_names_both(corral: Corral, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(client(corral, monkeypatch)) as asking:
         ask(asking, "sql:1")
-    found = [json.loads(line)["action"] for line in _log_lines(corral) if '"base_model"' in line]
+    found = [each["action"] for each in corral.records() if "base_model" in each.get("action", {})]
     assert {(each["model"], each["base_model"]) for each in found} >= {("sql:1", MODEL)}
-
-
-def _log_lines(corral: Corral) -> list[str]:
-    files = sorted((corral.home / "audit").rglob("*"))
-    return [
-        line for file in files if file.is_file() for line in file.read_bytes().decode("utf-8", "replace").splitlines()
-    ]
 
 
 def test_the_commands_show_it_and_keep_its_base(corral: Corral) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bench.pool_admission.capacity import sample
-from bench.pool_admission.load import clients
+from bench.pool_admission.load import Answered, clients
 from bench.pool_admission.site import Pool, Promises, pools
-from bench.pool_admission.stories import Story, stories
+from bench.pool_admission.stories import Line, Story, stories
+from tests.e2e.serving import until
 
 pytestmark = pytest.mark.slow
 ASKED = 12
@@ -27,11 +28,16 @@ def test_every_answer_has_its_story_under_both_queues(model_file: Path, tmp_path
 
 
 def _told(pool: Pool) -> list[Story]:
-    pool.tape()
-
-    async def ask() -> list[Story]:
+    async def ask() -> list[Answered]:
         async with clients(pool) as callers:
-            answers = await callers.together(sample("light", ASKED), AT_ONCE)
-        return stories(pool.tape(), answers)
+            return await callers.together(sample("light", ASKED), AT_ONCE)
 
-    return asyncio.run(ask())
+    answers = asyncio.run(ask())
+    tape: list[Line] = []
+
+    def has_every_end() -> bool:
+        tape.extend(pool.tape())
+        return sum(line["kind"] == "ended" for line in tape) >= ASKED
+
+    assert until(has_every_end), "the gateway writes it out at each tick"
+    return stories(tape, answers)

@@ -47,9 +47,7 @@ def suspects(corral: Corral) -> tuple[int, int]:
 
 
 def records(corral: Corral, event: str) -> list[dict[str, Any]]:
-    files = sorted((corral.home / "audit").glob("*/*.jsonl"))
-    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return [record for record in lines if record["event"] == event]
+    return [record for record in corral.records() if record["event"] == event]
 
 
 def test_the_whole_story(corral: Corral) -> None:

@@ -75,7 +75,7 @@ def ask(corral: Corral, method: str, path: str, key: str | None, *more: str) -> 
     head += [] if key is None else [f"Authorization: Bearer {key}"]
     head += [] if method in BODYLESS else ["Content-Type: application/json", "Content-Length: 100"]
     with (
-        socket.create_connection(("127.0.0.1", corral.port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", corral.port), timeout=60) as plain,
         corral.tls().wrap_socket(plain, server_hostname="localhost") as connection,
     ):
         connection.sendall(("\r\n".join(head) + "\r\n\r\n").encode())

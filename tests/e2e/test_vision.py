@@ -21,7 +21,7 @@ from tests.unit.engine.tiny_vision import IMAGE_TOKENS, write_projector, write_t
 
 pytestmark = pytest.mark.e2e
 MANY = 100_000  # these tests ask faster than a key usually may
-ENGINE = {"slots": 4, "context_tokens": 512, "threads": 2}
+ENGINE = {"slots": 4, "context_tokens": 512, "threads": 2, "prepare_timeout_s": 30.0}
 SEER, BLIND = "seer:latest", "blind:latest"
 QUESTION = "what is this?"
 OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 12}

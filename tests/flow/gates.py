@@ -166,7 +166,7 @@ class TestGate:
             routes=route_tables(self.dispatcher.ready, self._page, self.dispatcher.view, self.counted.told),
             dialects=dialects,
             body_limit_bytes=1024 * 1024,
-            body_timeout_s=1.0,
+            body_timeout_s=30.0,
             identity=Identity(self.verifiers, Guessing(1000), clock),
             store=MemoryStore(clock, self.budgets),
             grants=self.store.grants.of_team,

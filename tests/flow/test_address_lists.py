@@ -21,7 +21,7 @@ from policies.policy import Policy
 from tests.flow.test_back_door import PLAN
 from tests.flow.test_listener_addresses import header
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 

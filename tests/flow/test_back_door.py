@@ -73,7 +73,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[Entry]:
 
 
 async def until(events: asyncio.Queue[Entry], event: str) -> Entry:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (entry := await events.get())["event"] != event:
             pass
     return entry
@@ -138,6 +138,6 @@ async def test_a_gateway_that_does_not_look_is_ready(tmp_path: Path, ollama: Oll
 
 
 async def until_ready(app: App) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while ready(app) != [True]:  # noqa: ASYNC110  # the upstream's own listing decides when
             await asyncio.sleep(0.01)

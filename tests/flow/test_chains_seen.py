@@ -27,7 +27,7 @@ def told(folder: Path) -> list[tuple[str, str]]:
 
 
 async def waited_for(folder: Path, count: int) -> list[tuple[str, str]]:
-    for _ in range(500):
+    for _ in range(1500):
         if len(told(folder)) >= count:
             break
         await asyncio.sleep(0.02)

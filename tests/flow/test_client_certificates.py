@@ -84,12 +84,12 @@ async def test_a_running_stream_is_cut_when_its_certificate_is_revoked(site: Sit
     site.gate.engine.hold = asyncio.Event()
     written = asyncio.Event()
     stream = asyncio.create_task(site.send("POST", "/api/chat", CHAT, on_write=lambda _: written.set()))
-    await asyncio.wait_for(written.wait(), 5)
+    await asyncio.wait_for(written.wait(), 30)
     site.gate.running.judge_certificates(site.certificates.require)
     assert not stream.done()
     site.revoke()
     site.gate.running.judge_certificates(site.certificates.require)
-    reply = await asyncio.wait_for(stream, 5)
+    reply = await asyncio.wait_for(stream, 30)
     assert reply.ended
     assert b'"error"' in reply.body
     assert site.gate.log.entries[-1]["decision"]["reason"] == "certificate_revoked"
@@ -101,10 +101,10 @@ async def test_requests_without_a_certificate_are_none_of_its_business(site: Sit
     written = asyncio.Event()
     reply = FakeReply(on_write=lambda _: written.set())
     stream = asyncio.create_task(site.gate.send("POST", "/api/chat", CHAT, reply=reply))
-    await asyncio.wait_for(written.wait(), 5)
+    await asyncio.wait_for(written.wait(), 30)
     site.revoke()
     site.gate.running.judge_certificates(site.certificates.require)
     site.gate.engine.hold.set()
-    await asyncio.wait_for(stream, 5)
+    await asyncio.wait_for(stream, 30)
     assert reply.status == 200
     assert b'"done":true' in reply.body

@@ -12,7 +12,7 @@ from bench.proofs.tls_reloads import Caller, Site, listening
 from tests.authority import SERVER, Authority
 
 LOOP_FACTORIES = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 async def ask(site: Site, port: int, pair: tuple[Path, Path] | None, newest: ssl.TLSVersion) -> None:

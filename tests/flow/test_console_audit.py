@@ -159,7 +159,7 @@ async def test_the_whole_log_is_verified_in_a_process_of_its_own(desk: Desk):
     assert "Not verified since" in words(await audrey.get("/audit/log"))
     assert (await post(audrey, "/audit/log", "/audit/verify")).status == 303
     page = ""
-    for _ in range(300):
+    for _ in range(900):
         page = words(await audrey.get("/audit/log"))
         if "is being verified" not in page:
             break

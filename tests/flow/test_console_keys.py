@@ -22,8 +22,9 @@ KEY = re.compile(r"corral_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
 MADE_WITH_HOME = 1
 """The first key of a home, with a record of its own."""
 FIELD = re.compile(r'<input type="hidden" name="(csrf|form_id)" value="([^"]*)">')
+# One a minute, so that a use can still be seen a good while later.
 TEAMS = {
-    "one": Team(models=("*",), limits=Limits(tokens_per_day=1000), key_limits=KeyLimits(requests_per_minute=60)),
+    "one": Team(models=("*",), limits=Limits(tokens_per_day=1000), key_limits=KeyLimits(requests_per_minute=1)),
     "two": Team(models=("*",)),
 }
 

@@ -190,7 +190,7 @@ async def test_a_role_taken_away_ends_the_answer_and_the_session(
     monkeypatch.setattr(handing_on, "LOOK_S", 0.01)
     engine.hold = asyncio.Event()
     asking = asyncio.create_task(asked(site, LEAD, "/chat/stream", team="one", model="m", question="Capital?"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not engine.calls:  # noqa: ASYNC110 (the fake tells nobody)
             await asyncio.sleep(0.01)
         site.take_policy(roles=())

@@ -258,7 +258,11 @@ def other(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda good: {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
-NOW = int(time.time())
+def at(iat_s: int, exp_s: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Issued and ending so many seconds from the moment of the sign-in."""
+    return lambda good: {**good, "iat": good["iat"] + iat_s, "exp": good["iat"] + exp_s}
+
+
 ALG_NONE = '{"alg":"none","typ":"JWT"}'
 TOKENS: dict[str, tuple[Misconduct, str]] = {
     "another nonce": (Misconduct(claims=other(nonce="n" * 43)), "oidc_nonce"),
@@ -267,9 +271,9 @@ TOKENS: dict[str, tuple[Misconduct, str]] = {
     "for others too": (Misconduct(claims=other(aud=["corral-console", "other"])), "jwt_audience"),
     "given to another": (Misconduct(claims=other(azp="other")), "oidc_client"),
     "of another issuer": (Misconduct(claims=other(iss="https://evil.example")), "jwt_issuer"),
-    "expired": (Misconduct(claims=other(iat=NOW - 900, exp=NOW - 600)), "jwt_expired"),
-    "old": (Misconduct(claims=other(iat=NOW - 3600, exp=NOW + 3600)), "oidc_old"),
-    "from the future": (Misconduct(claims=other(iat=NOW + 3600, exp=NOW + 7200)), "jwt_from_the_future"),
+    "expired": (Misconduct(claims=at(-900, -600)), "jwt_expired"),
+    "old": (Misconduct(claims=at(-3600, 3600)), "oidc_old"),
+    "from the future": (Misconduct(claims=at(3600, 7200)), "jwt_from_the_future"),
     "without an end": (Misconduct(claims=other(exp=...)), "jwt_claim_missing"),
     "without a subject": (Misconduct(claims=other(sub=...)), "jwt_claim_missing"),
     "with another access token": (Misconduct(claims=other(at_hash=b64(b"x" * 16))), "oidc_hash"),

@@ -38,7 +38,7 @@ async def take(site: ConsoleSite, text: str) -> None:
     fresh = watch.path.with_name("fresh.yaml")
     fresh.write_text(text)
     fresh.rename(watch.path)
-    for _ in range(500):
+    for _ in range(1500):
         if (watch.in_force.hash, watch.refusal) != before:
             break
         await asyncio.sleep(0.02)

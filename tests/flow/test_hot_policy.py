@@ -188,7 +188,7 @@ class Heard:
 
     async def until(self, event: str) -> Entry:
         """The next record of `event`; those before it are passed over."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (entry := await self.events.get())["event"] != event:
                 pass
         return entry

@@ -62,7 +62,7 @@ async def test_a_key_that_ends_soon_is_warned_of_in_the_log(tmp_path: Path, monk
     monkeypatch.setattr(AuditLog, "record", overheard)
     monkeypatch.setattr(housekeeping, "ROUND_S", 0.0)
     async with opened(setting_of(home)):
-        details = await asyncio.wait_for(warned, 10)
+        details = await asyncio.wait_for(warned, 30)
     assert details == {"key_id": first.id, "team": "default", "days": 7}
 
 
@@ -90,7 +90,7 @@ async def test_a_grant_that_ends_by_itself_is_told_once(tmp_path: Path, monkeypa
     monkeypatch.setattr(KeyWatch, "look_at_ends", looked)
     monkeypatch.setattr(housekeeping, "ROUND_S", 0.0)
     async with opened(setting_of(home)):
-        await asyncio.wait_for(twice.wait(), 10)
+        await asyncio.wait_for(twice.wait(), 30)
     assert [entry["details"] for entry in told] == [
         {"grant": "g1", "team": "default", "limit": "burst_requests", "value": 99, "until_s": NOW_S}
     ]

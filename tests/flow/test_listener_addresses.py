@@ -23,7 +23,7 @@ from gateway.http.listener import Listener
 from gateway.http.tls_context import server_context
 from policies.addresses.proxy_header import SIGNATURE
 from policies.addresses.trusted_proxies import TrustedProxies
-from tests.flow.test_listener import GET, PATIENCE_S, QUICK, House, open_house, pair, until
+from tests.flow.test_listener import GET, IN_TIME, PATIENCE_S, QUICK, House, open_house, pair, until
 
 __all__ = ["pair"]  # the fixture
 
@@ -96,7 +96,7 @@ async def test_one_address_cannot_fill_the_listener(pair):
 
 
 async def test_a_handshake_that_does_not_end_holds_its_address_place_until_it_is_given_up(pair):
-    async with open_house(pair, max_connections_per_address=1, handshake_timeout_s=QUICK) as house:
+    async with open_house(pair, max_connections_per_address=1, handshake_timeout_s=2 * IN_TIME) as house:
         with connected(house):
             await until(lambda: house.listener.open_connections == 1)
             assert not await ask(house)

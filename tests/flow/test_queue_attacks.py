@@ -84,10 +84,16 @@ async def asked(gate: TestGate, reply: FakeReply | None = None, **how: Any) -> t
 
 
 def told(gate: TestGate, monkeypatch: pytest.MonkeyPatch) -> list[QueueEvent]:
-    """All that the queue hears from now on."""
+    """All that the queue hears from now on but its ticks, which come by themselves."""
     heard: list[QueueEvent] = []
     tell = gate.dispatcher.scheduler.tell
-    monkeypatch.setattr(gate.dispatcher.scheduler, "tell", lambda event: (heard.append(event), tell(event)))
+
+    def hear(event: QueueEvent) -> None:
+        if not isinstance(event, Tick):
+            heard.append(event)
+        tell(event)
+
+    monkeypatch.setattr(gate.dispatcher.scheduler, "tell", hear)
     return heard
 
 
@@ -270,7 +276,7 @@ async def test_a_request_the_queue_forgot_is_refused(
     first, _ = await asked(gate, key="two")
     waiting, reply = await asked(gate, headers=(*events, ("X-Deadline-Ms", "60000")))
     gate.dispatcher.scheduler._queue.handle(Left(max(gate.dispatcher._turns)), gate.dispatcher.now_s())
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     assert (reply.status, reply.ended) == (200 if events else 429, True)
     assert (b"expired_in_queue" in reply.body, gate.log.events()[-1]) == (True, "request.shed")
     first.cancel()

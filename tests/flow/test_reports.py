@@ -30,10 +30,10 @@ def records(home: Home) -> list[dict]:
 
 async def told(home: Home, event: str) -> dict:
     """The first record of an event, once it is there."""
-    for _ in range(500):
+    for _ in range(600):
         if found := [each for each in records(home) if each["event"] == event]:
             return found[0]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     raise AssertionError(f"{event} was not recorded")
 
 

@@ -20,7 +20,7 @@ from gateway.setting import Setting
 from policies.audit_record import Entry
 from tests.flow.test_housekeeping import NOW_S, PLAN, setting_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def listening_setting(home: Home) -> tuple[Setting, int]:

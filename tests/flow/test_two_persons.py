@@ -78,7 +78,7 @@ async def test_the_key_is_rotated_under_a_running_gateway(tmp_path, monkeypatch)
             await app._act("audit.rotate_key", {"approval": "1f"}, WHO)
         request = await scene.approved(app, "audit.rotate_key")
         await app._act("audit.rotate_key", {"approval": request}, WHO)
-        for _ in range(500):
+        for _ in range(1500):
             if len(listing.read_text().splitlines()) == 2:
                 break
             await asyncio.sleep(0.02)

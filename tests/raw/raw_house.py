@@ -26,7 +26,8 @@ from policies.audit_record import Source
 from policies.policy import AddressLimits, KeyLimits, Team
 from tests.flow.gates import TestGate
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
+"""Bounds a hang: where all is well nobody waits for it."""
 SENTINEL = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false}'
 # A thousand cases come from one address with one key in no time, since the clock stands still.

@@ -9,7 +9,7 @@ import gzip
 import pytest
 
 from gateway.http.self_test import UnfitParser, demand_fit_parser
-from tests.raw.raw_house import CHAT, RawHouse, refused, served
+from tests.raw.raw_house import CHAT, PATIENCE_S, RawHouse, refused, served
 
 SIZE = len(CHAT)
 HEAD = b"GET /api/tags HTTP/1.1\r\nHost: localhost\r\n"
@@ -58,7 +58,7 @@ async def test_cve_2025_69228_and_2026_34516_multipart_is_not_parsed(house: RawH
 
 async def test_cve_2025_69229_a_body_of_single_bytes_is_read_or_refused_and_no_loop(house: RawHouse) -> None:
     framed = b"".join(b"1\r\n%c\r\n" % byte for byte in CHAT + b" " * 5000) + b"0\r\n\r\n"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         told = await house.ask(house.chunked(framed), 1)
     assert told.statuses == [200]
 

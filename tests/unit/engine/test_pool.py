@@ -104,6 +104,7 @@ async def test_what_is_not_in_the_plan_is_our_error(tmp_path: Path) -> None:
 
 
 async def test_counters_leave_out_who_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "COUNTERS_TIMEOUT_S", 30.0)
     async with scene(tmp_path) as at:
         asked = asyncio.create_task(at.pool.counters())
         assert await at.worker.next() == AskCounters()

@@ -21,7 +21,7 @@ from tests.unit.engine.tiny_gguf import CHATML, write_vocabulary
 
 ROOT = Path(__file__).resolve().parents[3]
 START, END = 1, 2
-Launch = Callable[[Path], tuple[subprocess.Popen[bytes], Path]]
+Launch = Callable[..., tuple[subprocess.Popen[bytes], Path]]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     """Starts preparers as the supervisor does, and ends them."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(model: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    def start(model: Path, timeout_s: int = 30) -> tuple[subprocess.Popen[bytes], Path]:
         path = tmp_path / "s"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
@@ -38,7 +38,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
                 "model-file": model,
                 "model": "tiny:1",
                 "context-tokens": 256,
-                "timeout-s": 2,
+                "timeout-s": timeout_s,
                 "memory-bytes": 2**30,
                 "listen-fd": listener.fileno(),
             }
@@ -55,12 +55,12 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     yield start
     for process in started:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def greet(path: Path) -> tuple[Gateway, PreparerHello]:
     gateway = Gateway(path)
-    gateway.stream.settimeout(30)
+    gateway.stream.settimeout(60)
     hello = gateway.ask(encode(Hello(version=PROTOCOL_VERSION)))
     assert isinstance(hello, PreparerHello)
     return gateway, hello
@@ -93,7 +93,7 @@ def test_it_prepares_behind_the_wall_and_stops_when_told(tmp_path: Path, launch:
     assert isinstance(refused, Failed)
     assert refused.text == "format: this JSON schema does not make a usable grammar"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors == b""  # llama.cpp would have printed the caller's pattern
     gateway.stream.close()
@@ -107,7 +107,7 @@ def test_a_broken_template_is_said_once_and_the_model_does_not_chat(tmp_path: Pa
     assert failed.text == '"tiny:1" does not support chat'
     gateway.stream.close()
     process.terminate()
-    assert b"chat template cannot be read" in process.communicate(timeout=10)[1]
+    assert b"chat template cannot be read" in process.communicate(timeout=60)[1]
 
 
 LATE = (
@@ -121,7 +121,7 @@ LATE = (
 
 
 def test_nothing_that_a_request_reaches_is_missing_behind_the_second_wall(tmp_path: Path, launch: Launch) -> None:
-    process, path = launch(write_vocabulary(tmp_path / "m.gguf", CHATML + LATE))
+    process, path = launch(write_vocabulary(tmp_path / "m.gguf", CHATML + LATE), timeout_s=5)
     gateway, _hello = greet(path)
     status = Path(f"/proc/{process.pid}/status").read_text()
     assert "Seccomp_filters:\t2" in status
@@ -136,7 +136,7 @@ def test_nothing_that_a_request_reaches_is_missing_behind_the_second_wall(tmp_pa
         "well": "prompt_too_long",  # lipsum: the whole template was rendered and read
     }
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=10)[1] == b""
+    assert process.communicate(timeout=60)[1] == b""
     assert process.returncode == 0
     gateway.stream.close()
 
@@ -151,7 +151,7 @@ def test_a_model_that_cannot_be_read_is_one_line_and_status_3(
     if data is not None:
         model.write_bytes(data)
     process, _path = launch(model)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == CANNOT_LOAD
     assert errors.count(b"\n") == 1
     assert words in errors
@@ -159,7 +159,7 @@ def test_a_model_that_cannot_be_read_is_one_line_and_status_3(
 
 def test_a_vocabulary_that_llama_cpp_refuses_is_told(tmp_path: Path, launch: Launch) -> None:
     process, _path = launch(write_vocabulary(tmp_path / "m.gguf", tokenizer__ggml__model=(8, "nonsense")))
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == CANNOT_LOAD
     assert errors.startswith(b"preparer: cannot load tiny:1: ")
 

@@ -49,7 +49,7 @@ def preparer(folder: Path, sandbox: str) -> Iterator[tuple[subprocess.Popen[byte
         yield process, path
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_required_opens_no_model_without_landlock(tmp_path: Path) -> None:

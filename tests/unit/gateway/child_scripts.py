@@ -59,6 +59,6 @@ def noted(notes: Path) -> list[str]:
 
 async def until_noted(notes: Path, *words: str) -> None:
     """Wait until the children wrote exactly `words`, in order."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while noted(notes) != list(words):  # noqa: ASYNC110  # another process: there is nothing to await
             await asyncio.sleep(0.005)

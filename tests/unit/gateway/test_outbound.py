@@ -42,7 +42,7 @@ async def client() -> AsyncIterator[Outbound]:
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
         client = Outbound(
-            str(server.make_url("/")), ca_file=None, api_key="k", connect_timeout_s=5.0, idle_timeout_s=5.0
+            str(server.make_url("/")), ca_file=None, api_key="k", connect_timeout_s=30.0, idle_timeout_s=30.0
         )
         yield client
         await client.close()
@@ -103,7 +103,7 @@ async def test_a_refusal_is_bounded_too(client: Outbound, monkeypatch: pytest.Mo
 
 
 async def test_a_server_that_is_away() -> None:
-    client = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=1.0, idle_timeout_s=1.0)
+    client = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=30.0, idle_timeout_s=30.0)
     with pytest.raises(OutboundFault, match="Client"):
         await client.fetch("GET", "/")
     await client.close()
@@ -111,9 +111,9 @@ async def test_a_server_that_is_away() -> None:
 
 async def test_a_status_whatever_it_is(client: Outbound) -> None:
     for path, status in (("/whole", 200), ("/teapot", 418), ("/redirect", 302), ("/dripped", 200)):
-        assert await client.status("POST", path, b"", total_s=5.0) == status
+        assert await client.status("POST", path, b"", total_s=30.0) == status
     await client.close()
-    away = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=1.0, idle_timeout_s=1.0)
+    away = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=30.0, idle_timeout_s=30.0)
     with pytest.raises(OutboundFault, match="Connect"):
-        await away.status("POST", "/", b"", total_s=1.0)
+        await away.status("POST", "/", b"", total_s=30.0)
     await away.close()

@@ -84,7 +84,7 @@ def serve_once(site: Site, number: signal.Signals = signal.SIGTERM, *, terminal:
     try:
         lines = "\n".join(until_last_line(ours))
         process.send_signal(number)
-        return lines, process.wait(20)
+        return lines, process.wait(60)
     finally:
         process.kill()
         process.wait()
@@ -140,6 +140,6 @@ def test_a_gateway_that_refuses_to_start(site: Site) -> None:
     serve_once(site)
     (site.home / "fault").touch()
     process = site.start(subprocess.PIPE)
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert said == b""

@@ -49,7 +49,7 @@ class Recorder:
         self.heard.put_nowait(("lost", reason))
 
     async def next(self) -> tuple[str, Any]:
-        return await asyncio.wait_for(self.heard.get(), 5)
+        return await asyncio.wait_for(self.heard.get(), 30)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def test_without_steps_large_frames_are_not_read(tmp_path: Path, monkeypat
         quiet = Hello(version=PROTOCOL_VERSION, steps=False)
         channel = Channel(str(tmp_path / "s"), WorkerAnswer, recorder, jitter=lambda: 0.0, hello=quiet)
         channel.open()
-        for _ in range(500):
+        for _ in range(3000):
             if process.connections >= 2:
                 break
             await asyncio.sleep(0.01)

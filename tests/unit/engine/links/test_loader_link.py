@@ -4,6 +4,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.frames import PROTOCOL_VERSION
 from engine.links import loader_link
 from engine.links.loader_link import LoaderLink
@@ -16,6 +18,12 @@ HELLO = LoaderHello(version=PROTOCOL_VERSION)
 A, B = ("a", "chat"), ("b", "chat")
 
 
+@pytest.fixture(autouse=True)
+def _said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a test takes: those about saying again set it themselves."""
+    monkeypatch.setattr(loader_link, "SAY_EVERY_S", 600.0)
+
+
 class Scene:
     def __init__(self, loader: FakeProcess, link: LoaderLink, news: "asyncio.Queue[tuple[Residence, ...]]") -> None:
         self.loader = loader
@@ -23,7 +31,7 @@ class Scene:
         self._news = news
 
     async def news(self) -> tuple[Residence, ...]:
-        return await asyncio.wait_for(self._news.get(), 5)
+        return await asyncio.wait_for(self._news.get(), 30)
 
 
 @asynccontextmanager

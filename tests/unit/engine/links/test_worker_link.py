@@ -76,7 +76,7 @@ async def test_a_stream_from_start_to_end(tmp_path: Path) -> None:
         at.worker.send(step(text(start.id, "Pa")))
         at.worker.send(step(text(start.id, "ris"), ended=(Ended(id=start.id, reason="stop", output_tokens=2),)))
         heard: list[Event] = []
-        await asyncio.wait_for(collect(events, heard), 5)
+        await asyncio.wait_for(collect(events, heard), 30)
         assert heard[:2] == [Text("Pa"), Text("ris")]
         assert isinstance(heard[2], Final)
         target, report = await at.observer.report()
@@ -272,7 +272,7 @@ async def test_a_worker_that_claims_more_than_the_plan_gives_it_is_not_used(
     link = WorkerLink(process_plan(tmp_path / "w"), observer)
     async with FakeProcess(tmp_path / "w", WorkerRequest, worker_hello(**changes)) as worker:
         link.open()
-        for _ in range(500):
+        for _ in range(3000):
             if worker.connections >= 2:
                 break
             await asyncio.sleep(0.01)
@@ -374,7 +374,7 @@ async def test_a_worker_that_leaves_finishes_what_runs_and_sends_the_rest_back_t
             assert await at.worker.next() == frames.Farewell()
             at.worker.send(step(ended=(Ended(id=frame_id, reason="stop", output_tokens=2),)))
             heard: list[Event] = []
-            await asyncio.wait_for(collect(events, heard), 5)
+            await asyncio.wait_for(collect(events, heard), 30)
             assert isinstance(heard[-1], Final)
         at.worker.drop()
         assert not (await at.observer.state()).ready

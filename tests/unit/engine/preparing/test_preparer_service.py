@@ -36,7 +36,7 @@ def translate(schema: str) -> str:
     return f"root ::= {len(schema)}"
 
 
-def preparer(context_tokens: int = 1000, timeout_s: float = 5.0, **words: object) -> Preparer:
+def preparer(context_tokens: int = 1000, timeout_s: float = 60.0, **words: object) -> Preparer:
     return Preparer(
         maker(context_tokens=context_tokens, **words),
         timeout_s=timeout_s,
@@ -107,14 +107,14 @@ class Gateway:
 
     def __init__(self, path: Path) -> None:
         self.stream = socket.socket(socket.AF_UNIX)
-        self.stream.settimeout(5)
+        self.stream.settimeout(30)
         self.stream.connect(str(path))
         self._reader = FrameReader(PreparerAnswer)
         self._frames: list[Frame] = []
 
     def ask(self, data: bytes) -> Frame | None:
         """Send, and wait for one frame; None when the service hung up."""
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.stream.sendall(data)
         while not self._frames:
             try:
@@ -140,7 +140,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
     thread.start()
     yield tmp_path / "s"
     wake.send(b"s")
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     for one in (listener, stop, wake):
         one.close()

@@ -50,6 +50,6 @@ with time_limit(0.1):
     hashlib.pbkdf2_hmac("sha256", b"x", b"y", 2**31 - 1)
 """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(ROOT), "PATH": os.defpath}, timeout=30, check=False
+        [sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(ROOT), "PATH": os.defpath}, timeout=120, check=False
     )
     assert done.returncode == -signal.SIGPROF

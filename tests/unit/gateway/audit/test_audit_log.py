@@ -59,7 +59,7 @@ class GatedDisk(RealDisk):
         if self.error:
             raise OSError(self.error, "injected")
         self.writing.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         self.writes += 1
         return super().write(descriptor, data)
 
@@ -91,7 +91,7 @@ async def test_the_head_follows_a_log_that_is_idle(tmp_path: Path) -> None:
     for number in range(5):
         await log.record({"number": number})
     assert verify_chain(tmp_path).beyond_head == 6
-    for _ in range(500):
+    for _ in range(3000):
         await asyncio.sleep(0.01)
         if log.writer.is_settled:
             break
@@ -142,7 +142,7 @@ async def test_a_head_that_cannot_follow_refuses_what_comes_next(tmp_path: Path)
     log = guarded_log(tmp_path, disk)
     await log.record({"number": 1})
     disk.full = True
-    for _ in range(500):
+    for _ in range(3000):
         await asyncio.sleep(0.01)
         if not log.available:
             break
@@ -162,7 +162,7 @@ async def test_records_that_wait_share_one_commit(tmp_path: Path) -> None:
     disk.writes = 0
     disk.gate.clear()
     first = log.submit({"number": 0})
-    await asyncio.to_thread(disk.writing.wait, 10)
+    await asyncio.to_thread(disk.writing.wait, 60)
     rest = [log.submit({"number": number}) for number in range(1, 51)]
     assert not first.done()
     disk.gate.set()
@@ -185,7 +185,7 @@ async def test_a_cancelled_caller_does_not_take_its_record_back(tmp_path: Path) 
     log = open_log(tmp_path, disk)
     disk.gate.clear()
     task = asyncio.create_task(log.record({"number": 1}))
-    await asyncio.to_thread(disk.writing.wait, 10)
+    await asyncio.to_thread(disk.writing.wait, 60)
     task.cancel()
     disk.gate.set()
     with pytest.raises(asyncio.CancelledError):
@@ -337,7 +337,7 @@ def acknowledged_until_killed(folder: Path, run: int, after: int) -> list[str]:
             told.append(line.decode().strip())
             if len(told) == after:
                 os.kill(child.pid, signal.SIGKILL)
-    child.wait(timeout=10)
+    child.wait(timeout=60)
     return told
 
 
@@ -486,7 +486,7 @@ async def test_how_far_the_log_is_behind(tmp_path: Path) -> None:
     disk.gate.clear()
     waiting = log.submit({"number": 1})
     assert log.behind_s() > 0
-    await asyncio.to_thread(disk.writing.wait, 10)
+    await asyncio.to_thread(disk.writing.wait, 60)
     assert log.behind_s() > 0
     disk.gate.set()
     await waiting

@@ -49,7 +49,7 @@ def test_a_place_outlives_no_process(tmp_path: Path) -> None:
         assert child.stdout.readline() == b"held\n"
         beside = hold_place(tmp_path, "box")
         child.kill()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
     after = hold_place(tmp_path, "box")
     assert (beside.name, after.name) == ("box-1", "box-0")
     beside.close()

@@ -44,7 +44,7 @@ async def test_what_is_due_goes_and_is_told(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(store, "erase_due", refuse_once)
         with capture_logs() as logs:
             task = asyncio.create_task(keep_to_retention(store, clock, note))
-            await asyncio.wait_for(gone.wait(), 10)
+            await asyncio.wait_for(gone.wait(), 30)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
     assert told == [("content.expired", 2), ("content.expired", 1)]

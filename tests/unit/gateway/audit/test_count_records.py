@@ -111,6 +111,7 @@ async def test_the_end_waits_for_every_worker_but_not_for_long(monkeypatch: pyte
     records = made(log, OpenRuns(), pool)
     pool.counts = [worker_count(OWN), worker_count(OWN)]
     monkeypatch.setattr(pool, "ask_counts", lambda: 2)
+    monkeypatch.setattr(count_records, "LAST_COUNT_S", 60.0)
     ending = asyncio.create_task(records.last())
     await asyncio.sleep(0)
     for count in pool.counts:

@@ -51,6 +51,13 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIte
         await runner.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These servers answer at once, also where that takes a while: those about silence set it themselves."""
+    monkeypatch.setattr(asking, "CONNECT_TIMEOUT_S", 30.0)
+    monkeypatch.setattr(asking, "ANSWER_TIMEOUT_S", 30.0)
+
+
 def suspect(port: int, kind: Kind = "ollama", *urls: str, certain: bool = True, here: bool = False) -> Suspect:
     return Suspect(
         address="10.0.0.9",
@@ -169,7 +176,7 @@ async def test_who_breaks_off_is_silent_but_what_it_said_counts() -> None:
 async def test_who_never_answers_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "ANSWER_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        look = await asyncio.wait_for(ask(suspect(mute.getsockname()[1]), None), 5)
+        look = await asyncio.wait_for(ask(suspect(mute.getsockname()[1]), None), 30)
     assert look.verdict == "silent"
 
 

@@ -55,7 +55,7 @@ def test_a_second_machines_copy_gives_the_same_bytes(reported: Corral, tmp_path:
             command = [sys.executable, "-m", "gateway.cli.main", "audit", verb, *options, *MONTH[2:]]
             strange = {"TZ": "Asia/Kathmandu", "LANG": "de_DE.ISO-8859-1", "LC_ALL": "C", "PYTHONHASHSEED": seed}
             environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **strange}
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False)
             assert (done.returncode, done.stderr) == (0, b"")
             assert done.stdout == made.read_bytes()
 

@@ -112,7 +112,7 @@ def test_a_look_that_takes_long_is_told_of(
     monkeypatch.setattr(doctor, "PROGRESS_AFTER_S", 0.0)
     told = threading.Event()
     monkeypatch.setattr(doctor, "_say_progress", told.set)
-    monkeypatch.setattr(doctor, "_look_now", lambda _home, _config: told.wait(20) and looked())
+    monkeypatch.setattr(doctor, "_look_now", lambda _home, _config: told.wait(60) and looked())
     assert complaints(corral.run("doctor")[1]) == "nothing found\n"
     assert told.is_set()
 

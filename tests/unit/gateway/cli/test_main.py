@@ -99,7 +99,7 @@ def test_an_interrupt_is_none_of_the_commands_own_statuses() -> None:
     while process.poll() is None and unread(writer):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     os.close(writer)
     assert (process.returncode, out, err) == (130, b"", b"corral: interrupted\n")
 

@@ -30,8 +30,12 @@ def server():
         yield started
 
 
-def over(server: RedisServer, timeout_s: float = 5.0) -> RedisSessions:
-    return RedisSessions(RedisLink(connections_to(StoreSettings(url=server.url), Path()), timeout_s=timeout_s))
+def patient(url: str) -> StoreSettings:
+    return StoreSettings(url=url, timeout_ms=30_000)
+
+
+def over(server: RedisServer, timeout_s: float = 30.0) -> RedisSessions:
+    return RedisSessions(RedisLink(connections_to(patient(server.url), Path()), timeout_s=timeout_s))
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -122,9 +126,7 @@ async def test_a_redis_that_is_away_or_holds_what_is_not_ours_is_told(server):
     with pytest.raises(PolicyUnavailable, match="session_store_"):
         await store.get(A)
     await store.close()
-    away = RedisSessions(
-        RedisLink(connections_to(StoreSettings(url="redis+unix:///nowhere/redis.sock"), Path()), timeout_s=1.0)
-    )
+    away = RedisSessions(RedisLink(connections_to(patient("redis+unix:///nowhere/redis.sock"), Path()), timeout_s=30.0))
     with pytest.raises(PolicyUnavailable, match="session_store_"):
         await away.all()
     await away.close()
@@ -143,8 +145,7 @@ async def test_what_lies_in_redis_ends_by_itself(server):
 async def test_gateways_that_share_a_redis_share_their_sessions(server, tmp_path):
     server.ask("FLUSHALL")
     here, there = (
-        Sessions(open_session_store(StoreSettings(url=server.url), Home(tmp_path)), {1: b"p" * 32}, token_bytes)
-        for _ in range(2)
+        Sessions(open_session_store(patient(server.url), Home(tmp_path)), {1: b"p" * 32}, token_bytes) for _ in range(2)
     )
     cookie, session = here.made(Proof(method="break_glass", subject="root", key_id="k"), "127.0.0.1", 1000.0)
     await here.keep(cookie, session)

@@ -41,12 +41,12 @@ def shake_hands(folder, server_name: str, tls=TLS, ca_pem: bytes = TLS.ca_pem) -
             stream.recv(1)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(5)
+        listener.settimeout(60)
         thread = threading.Thread(target=accept)
         thread.start()
         try:
             with (
-                socket.create_connection(listener.getsockname(), timeout=5) as connection,
+                socket.create_connection(listener.getsockname(), timeout=60) as connection,
                 trusting.wrap_socket(connection, server_hostname=server_name) as stream,
             ):
                 return stream.version() or ""

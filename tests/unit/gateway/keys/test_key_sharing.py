@@ -38,7 +38,7 @@ class Gateway:
         self.clock = ManualClock()
         self.keys = KeyStore.create(home / "keys.db")
         self.copy = TrustedCopy(self.keys, self.clock, 60.0, shared=True)
-        settings = StoreSettings(url=server.url, timeout_ms=1000)
+        settings = StoreSettings(url=server.url, timeout_ms=30_000)
         write_private(home / "pepper", f"1:{'11' * 32}\n".encode(), mode=0o400)
         sharing = open_sharing(settings, Home(home), self.keys, self.copy)
         assert sharing is not None
@@ -80,7 +80,7 @@ async def test_what_one_revokes_reaches_the_other_by_itself(tmp_path, server, mo
     heard = asyncio.Event()
     two.keys.revocations.subscribe(heard.set)
     one.keys.revocations.revoke(Revocation(kind="actor", subject="anna", at_s=5.0))
-    await asyncio.wait_for(heard.wait(), 10)
+    await asyncio.wait_for(heard.wait(), 30)
     assert list(two.keys.revocations.current.entries) == [("actor", "anna")]
     for task in running:
         task.cancel()

@@ -55,7 +55,7 @@ class Host:
     def __init__(self, folder: Path, server: RedisServer, peppers: dict[int, bytes] | None = None) -> None:
         self.path = folder / "keys.db"
         self.keys = KeyStore.open(self.path) if self.path.exists() else KeyStore.create(self.path)
-        self.link = link_to(server, 5.0)
+        self.link = link_to(server, 30.0)
         self.peppers = dict(peppers or PEPPERS)
         self.mirror = KeyMirror(self.keys, self.link, lambda: dict(self.peppers))
 

@@ -371,7 +371,7 @@ async def test_the_heartbeat_finds_redis_again_and_says_so() -> None:
     """Killed and started again, empty: told twice, and the rest is as before."""
     heard: asyncio.Queue[str] = asyncio.Queue()
     with redis_server() as server:
-        store = FallbackStore(RedisStore(link_to(server, 5.0)), SystemClock(), "g", "local", 5.0)
+        store = FallbackStore(RedisStore(link_to(server, 30.0)), SystemClock(), "g", "local", 30.0)
         await store.start(lambda event, _: heard.put_nowait(event))
         held = await store.reserve(Claims((), (PLACES,)))
         server.kill()
@@ -407,7 +407,7 @@ async def test_a_cancelled_reservation_is_given_back() -> None:
 async def test_no_memory_left_is_away_until_there_is() -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     with redis_server() as server:
-        store = FallbackStore(RedisStore(link_to(server, 5.0)), SystemClock(), "g", "closed", 5.0)
+        store = FallbackStore(RedisStore(link_to(server, 30.0)), SystemClock(), "g", "closed", 30.0)
         await store.start(lambda event, _: heard.put_nowait(event))
         server.ask("SET", "ballast", b"-" * 2_000_000)
         server.ask("CONFIG", "SET", "maxmemory", "1mb")
@@ -426,7 +426,7 @@ async def test_the_heartbeat_itself_notices_that_redis_is_gone(monkeypatch: pyte
     monkeypatch.setattr(fallback_store, "BEAT_S", 0.01)
     heard: asyncio.Queue[str] = asyncio.Queue()
     with redis_server() as server:
-        store = FallbackStore(RedisStore(link_to(server, 5.0)), SystemClock(), "g", "local", 5.0)
+        store = FallbackStore(RedisStore(link_to(server, 30.0)), SystemClock(), "g", "local", 30.0)
         await store.start(lambda event, _: heard.put_nowait(event))
         await store.reserve(Claims((), (PLACES,)))
         await asyncio.to_thread(server.ask, "DEL", "{corral}:concurrent:a")

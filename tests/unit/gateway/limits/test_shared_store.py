@@ -21,7 +21,7 @@ async def test_two_gateways_of_one_home_count_as_one(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.run.mkdir()
     with redis_server() as server:
-        settings = StoreSettings(url=server.url, timeout_ms=1000)
+        settings = StoreSettings(url=server.url, timeout_ms=30_000)
         stores = [open_shared_store(settings, home, place, SystemClock()) for place in ("host-0", "host-1")]
         for store in stores:
             await store.start(lambda _event, _details: None)

@@ -326,7 +326,7 @@ async def test_the_watch_goes_on_after_a_bug(watched: Watched, monkeypatch: pyte
     monkeypatch.setattr(PolicyFile, "states", broken)
     watched.path.write_bytes(NEW)
     running = asyncio.create_task(watched.watch.run())
-    assert (await asyncio.wait_for(taken, 10)).hash == policy_hash(NEW)
+    assert (await asyncio.wait_for(taken, 30)).hash == policy_hash(NEW)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

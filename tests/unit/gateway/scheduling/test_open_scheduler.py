@@ -9,6 +9,7 @@ from gateway.clock import SystemClock
 from gateway.configuration.settings import Config, GatewaySettings, StoreSettings, UpstreamSettings
 from gateway.homes.home import Home
 from gateway.keys.pepper import UnfitPepper
+from gateway.scheduling import redis_post, shared_queue
 from gateway.scheduling.open_scheduler import open_scheduler, site_of, target_names
 from gateway.scheduling.own_queue import OwnQueue
 from gateway.scheduling.shared_queue import SharedQueue
@@ -32,10 +33,13 @@ def test_without_a_store_the_queue_is_its_own(tmp_path: Path) -> None:
     assert isinstance(opened(Config(), home_in(tmp_path)), OwnQueue)
 
 
-async def test_with_a_store_the_gateways_of_a_home_share_it(tmp_path: Path) -> None:
+async def test_with_a_store_the_gateways_of_a_home_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_queue, "AWAY_S", 60.0)
+    for module in (shared_queue, redis_post):  # no lease ends while a busy machine keeps this process waiting
+        monkeypatch.setattr(module, "LEASE_S", 60.0)
     home = home_in(tmp_path)
     with redis_server() as server:
-        config = Config(gateway=GatewaySettings(processes=2), store=StoreSettings(url=server.url))
+        config = Config(gateway=GatewaySettings(processes=2), store=StoreSettings(url=server.url, timeout_ms=30_000))
         queues = [opened(config, home, place) for place in ("host-0", "host-1")]
         for queue in queues:
             assert isinstance(queue, SharedQueue)

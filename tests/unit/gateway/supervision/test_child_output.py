@@ -28,7 +28,7 @@ async def test_what_a_child_writes_is_logged_under_its_name() -> None:
         relay = Relay("worker-0")
         os.write(relay.write_fd, b"one\ntwo")
         relay.close_write_end()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(logs) < 2:  # noqa: ASYNC110  # rounds of the loop, no time
                 await asyncio.sleep(0)
     assert [(entry["process"], entry["line"]) for entry in logs] == [("worker-0", "one"), ("worker-0", "two")]

@@ -30,16 +30,16 @@ async def test_stop_waits_for_an_obedient_child_and_kills_a_stubborn_one(tmp_pat
     obedient, stubborn = spawn(command(OBEDIENT, tmp_path / "o")), spawn(command(STUBBORN, tmp_path / "s"))
     await until_noted(tmp_path / "o", "up")
     await until_noted(tmp_path / "s", "up")
-    await asyncio.gather(obedient.stop(10), stubborn.stop(0.05))
+    await asyncio.gather(obedient.stop(60), stubborn.stop(0.05))
     assert (await obedient.wait(), await stubborn.wait()) == (0, -9)
 
 
 async def test_a_child_hears_sigterm_once_until_it_is_hurried(tmp_path: Path) -> None:
     child = spawn(command(SECOND_TERM, tmp_path / "n"))
     await until_noted(tmp_path / "n", "up")
-    first, second = asyncio.create_task(child.stop(10)), asyncio.create_task(child.stop(10))
+    first, second = asyncio.create_task(child.stop(60)), asyncio.create_task(child.stop(60))
     await until_noted(tmp_path / "n", "up", "told")
-    await child.stop(10, hurried=True)
+    await child.stop(60, hurried=True)
     await asyncio.gather(first, second)
     assert noted(tmp_path / "n") == ["up", "told", "told"]
 
@@ -79,7 +79,7 @@ async def test_a_relayed_child_prints_into_the_log(tmp_path: Path) -> None:
     with capture_logs() as logs:
         child = spawn(command("import sys; print('out'); sys.exit('err')", tmp_path / "n", relayed=True))
         await child.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(logs) < 2:  # noqa: ASYNC110  # rounds of the loop, no time
                 await asyncio.sleep(0)
     assert {entry["line"] for entry in logs} == {"out", "err"}

@@ -68,10 +68,17 @@ async def test_one_that_leaves_as_soon_as_it_serves_cannot_keep_its_keeper_busy(
     states, pauses = States(tmp_path), Pauses(1)
     rules = RestartRules(shortest_stay_s=stay_s)
     oversight = Oversight(process_plan(tmp_path / "w"), ledger=states.ledger, rules=rules)
-    been = str(tmp_path / "been")  # it leaves for another tenant the first time, and dies the second
-    script = (
-        f"import os, time; time.sleep(0.5); os.path.exists({been!r}) and os._exit(5); open({been!r}, 'w'); os._exit(6)"
-    )
+    if not was_heard:
+        states.served.touch()  # it waits for nobody
+    been, served = str(tmp_path / "been"), str(states.served)
+    script = f"""
+import os, time
+if os.path.exists({been!r}): os._exit(5)  # it leaves for another tenant the first time, and dies the second
+for _ in range(6000):
+    if os.path.exists({served!r}): break
+    time.sleep(0.01)
+open({been!r}, 'w'); os._exit(6)
+"""
     async with FakeProcess(tmp_path / ("w" if was_heard else "elsewhere"), WorkerRequest, worker_hello()):
         await kept(EngineKeeper(command(script, tmp_path / "n"), model_file, pauses, oversight=oversight))
     first = ["starting", "loading", *(["serving"] if was_heard else []), *then]
@@ -115,10 +122,11 @@ async def test_a_keeper_that_stops_keeping_leaves_the_process_until_stop(tmp_pat
 
 
 class States:
-    """A ledger that keeps the states it is told of, each with the pid."""
+    """A ledger that keeps the states it is told of; `served` is there once the process was heard to serve."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "processes.json"
+        self.served = folder / "served"
         self.seen: list[str] = []
         self.ledger = ProcessLedger(self.file)
         told = self.ledger.changed
@@ -126,6 +134,8 @@ class States:
         def changed(note: Any) -> None:
             self.seen.append(note.state)
             told(note)
+            if note.state == "serving":
+                self.served.touch()
 
         self.ledger.changed = changed  # type: ignore[method-assign]
 
@@ -196,7 +206,7 @@ async def test_a_process_that_was_stopped_while_it_is_kept_is_not_started_again(
     keeping = asyncio.create_task(keeper.keep())
     await until_noted(tmp_path / "n", "up")
     await keeper.stop()
-    await asyncio.wait_for(keeping, 5)
+    await asyncio.wait_for(keeping, 30)
     assert keeper.state == "stopped"
 
 
@@ -242,7 +252,7 @@ async def test_one_that_does_not_make_room_in_time_is_killed(tmp_path: Path, mod
     await until_noted(tmp_path / "n", "up")
     assert keeper.state == "loading"
     upkeep.overdue = True
-    await asyncio.wait({keeping}, timeout=10)
+    await asyncio.wait({keeping}, timeout=60)
     assert keeping.cancelled()
     assert (keeper.state, upkeep.starts, upkeep.ends) == ("stopped", 2, [])
 
@@ -276,7 +286,7 @@ async def test_one_that_is_told_to_end_is_left_to_its_grace(
     keeping = asyncio.create_task(keeper.keep())
     await until_noted(tmp_path / "n", "up")
     await keeper.stop()
-    await asyncio.wait_for(keeping, 5)
+    await asyncio.wait_for(keeping, 30)
     assert states.seen == ["starting", "loading", "ending", "stopped"]
 
 
@@ -296,7 +306,7 @@ async def test_one_that_says_that_it_leaves_and_stays_is_killed_as_stuck_and_tha
     keeping = asyncio.create_task(keeper.keep())
     await until_noted(tmp_path / "n", "up")
     upkeep.overdue = True
-    await asyncio.wait({keeping}, timeout=10)
+    await asyncio.wait({keeping}, timeout=60)
     assert keeping.cancelled()
     [death] = read_notes(states.file).deaths
     assert (death.kind, death.cause) == ("no_progress", "it said that it leaves and stayed too long, so it was killed")

@@ -19,7 +19,7 @@ async def no_pause(_delay_s: float) -> None:
 class Scene:
     """A keeper over a script, with the number of times it said that it serves."""
 
-    def __init__(self, tmp_path: Path, *scripts: str, drain_s: float = 10.0) -> None:
+    def __init__(self, tmp_path: Path, *scripts: str, drain_s: float = 60.0) -> None:
         self.notes = tmp_path / "notes"
         self.announced = 0
         self._scripts = list(scripts)
@@ -49,7 +49,7 @@ class Scene:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110  # another process: there is nothing to await
             await asyncio.sleep(0.005)
 
@@ -147,4 +147,4 @@ async def test_a_hurried_stop_does_not_wait_for_the_drain(tmp_path: Path, monkey
     ending = asyncio.create_task(at.end(keeping))
     await until_noted(at.notes, "ready", "drained")
     at.hurry.set()
-    await asyncio.wait_for(ending, 20)
+    await asyncio.wait_for(ending, 60)

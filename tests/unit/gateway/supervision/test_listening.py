@@ -18,7 +18,7 @@ def taken() -> Iterator[int]:
 
 
 def test_a_listener_takes_connections_that_nobody_accepted_yet(taken: int) -> None:
-    socket.create_connection(("127.0.0.1", taken), timeout=5).close()
+    socket.create_connection(("127.0.0.1", taken), timeout=30).close()
 
 
 def test_a_port_in_use_is_named_with_the_remedy(taken: int) -> None:

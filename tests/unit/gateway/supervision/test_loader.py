@@ -38,7 +38,7 @@ class Scene:
         self.heard = {each.name: each for each in residences}
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not holds():  # noqa: ASYNC110  # sockets of this very loop
                 await asyncio.sleep(0.002)
 
@@ -84,7 +84,7 @@ async def test_two_models_of_which_one_fits_take_turns(tmp_path: Path, monkeypat
                 pass
             assert not at.loader.upkeep("a").gate.is_set()
         assert at.loader.upkeep("a").was_to_leave()
-        await asyncio.wait_for(at.loader.upkeep("b").may_start(), 10)
+        await asyncio.wait_for(at.loader.upkeep("b").may_start(), 30)
         async with at.process("b"):
             await at.sees(a="unloaded", b="loaded")
 
@@ -140,7 +140,7 @@ async def test_a_worker_that_dies_is_restarted_and_one_given_up_on_makes_room(tm
         assert at.heard["a"].reason == "killed"
         assert not upkeep.gate.is_set()
         at.link.want(frozenset({("b", "chat")}))
-        await asyncio.wait_for(at.loader.upkeep("b").may_start(), 10)
+        await asyncio.wait_for(at.loader.upkeep("b").may_start(), 30)
 
 
 async def test_a_process_that_is_no_worker_is_never_taken_for_one(tmp_path: Path, monkeypatch: Any) -> None:

@@ -40,7 +40,7 @@ async def test_loading_that_fails_is_begun_again(fault: Exception | None) -> Non
     load, pauses = Load(3, fault), Pauses()
     with capture_logs() as logs:
         keeping = asyncio.create_task(keep_loading(load, pauses))
-        await asyncio.wait_for(load.goes_on.wait(), 5)
+        await asyncio.wait_for(load.goes_on.wait(), 30)
     assert not keeping.done()
     assert (load.runs, len(pauses.delays_s)) == (4, 3)
     assert {each["event"] for each in logs} == {"loading_failed"}

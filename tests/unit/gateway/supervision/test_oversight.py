@@ -29,7 +29,7 @@ def child() -> Iterator[int]:
 
 
 async def until(holds: Callable[[], bool]) -> bool:
-    for _ in range(1000):
+    for _ in range(3000):
         if holds():
             return True
         await asyncio.sleep(0.01)
@@ -40,7 +40,7 @@ async def greeted(oversight: Oversight) -> None:
     loaded = asyncio.Event()
     oversight.on_loaded = loaded.set
     oversight.open()
-    await asyncio.wait_for(loaded.wait(), 5)
+    await asyncio.wait_for(loaded.wait(), 30)
 
 
 async def test_a_worker_is_asked_one_question_at_a_time_and_its_answer_is_seen_once(tmp_path: Path, child: int) -> None:
@@ -68,7 +68,7 @@ async def test_the_next_process_is_asked_anew(tmp_path: Path, child: int) -> Non
         loaded = asyncio.Event()
         oversight.on_loaded = loaded.set
         worker.drop()
-        await asyncio.wait_for(loaded.wait(), 5)
+        await asyncio.wait_for(loaded.wait(), 30)
         oversight.look(child, 1.0, serves=True)
         assert await worker.next() == AskCounters()
         await oversight.close()

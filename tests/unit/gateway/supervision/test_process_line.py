@@ -29,7 +29,7 @@ class Listener:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110  # sockets of this very loop
             await asyncio.sleep(0.002)
 

@@ -36,7 +36,7 @@ class Scene:
 
     async def up(self) -> "asyncio.Task[int]":
         running = asyncio.create_task(self.supervisor.run())
-        await asyncio.wait_for(self.ready.wait(), 20)
+        await asyncio.wait_for(self.ready.wait(), 60)
         await until_noted(self.engine_notes, "up")
         return running
 
@@ -46,7 +46,7 @@ async def test_a_signal_drains_the_gateway_and_ends_everything(tmp_path: Path, n
     at = Scene(tmp_path)
     running = await at.up()
     os.kill(os.getpid(), number)
-    assert await asyncio.wait_for(running, 20) == 0
+    assert await asyncio.wait_for(running, 60) == 0
     assert noted(at.gateway_notes) == ["ready", "drained"]
     assert at.engine._child is not None
     assert not at.engine._child.running
@@ -62,7 +62,7 @@ async def test_a_second_signal_ends_the_drain(tmp_path: Path, monkeypatch: pytes
     assert at.engine._child.running  # workers go on while the gateway drains
     os.kill(os.getpid(), signal.SIGHUP)  # too late for a replacement
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 20) == 0
+    assert await asyncio.wait_for(running, 60) == 0
 
 
 async def test_sighup_replaces_the_gateway_and_leaves_the_engine(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_sighup_replaces_the_gateway_and_leaves_the_engine(tmp_path: Path)
     await until_noted(at.gateway_notes, "ready", "ready", "drained")
     assert noted(at.engine_notes) == ["up"]
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 20) == 0
+    assert await asyncio.wait_for(running, 60) == 0
 
 
 async def test_sighup_changes_nothing_while_the_files_may_not_be_started_with(tmp_path: Path) -> None:
@@ -81,16 +81,16 @@ async def test_sighup_changes_nothing_while_the_files_may_not_be_started_with(tm
     running = await at.up()
     others = set(at.supervisor._tasks)
     os.kill(os.getpid(), signal.SIGHUP)
-    assert await asyncio.to_thread(at.asked.wait, 20)
+    assert await asyncio.to_thread(at.asked.wait, 60)
     await asyncio.gather(*(at.supervisor._tasks - others))
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 20) == 0
+    assert await asyncio.wait_for(running, 60) == 0
     assert noted(at.gateway_notes) == ["ready", "drained"]
 
 
 async def test_a_gateways_bad_configuration_is_the_supervisors(tmp_path: Path) -> None:
     at = Scene(tmp_path, "raise SystemExit(2)")
-    assert await asyncio.wait_for(at.supervisor.run(), 20) == 2
+    assert await asyncio.wait_for(at.supervisor.run(), 60) == 2
     assert at.engine._child is None or not at.engine._child.running
 
 
@@ -108,7 +108,7 @@ async def test_a_bug_in_one_keeper_is_logged_and_stops_nothing(tmp_path: Path) -
         assert not running.done()
     assert [entry["error"] for entry in logs if entry["event"] == "supervision_failed"] == ["RuntimeError"]
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 20) == 0
+    assert await asyncio.wait_for(running, 60) == 0
 
 
 async def test_what_loads_models_runs_beside_the_keepers_and_ends_with_them(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_what_loads_models_runs_beside_the_keepers_and_ends_with_them(tmp_
     running = await at.up()
     assert acts == ["begun"]
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 20) == 0
+    assert await asyncio.wait_for(running, 60) == 0
     assert acts == ["begun", "ended"]
 
 
@@ -144,5 +144,5 @@ async def test_where_loading_cannot_be_kept_the_supervisor_ends_with_a_status(
 
     monkeypatch.setattr("gateway.supervision.supervisor.keep_loading", given_up)
     supervisor = Supervisor([at.engine], at.gateway, lambda: True, load)
-    assert await asyncio.wait_for(supervisor.run(), 20) == 1
+    assert await asyncio.wait_for(supervisor.run(), 60) == 1
     assert at.engine._child is None or not at.engine._child.running

@@ -15,7 +15,8 @@ def saying(trial: WallTrial) -> tuple[str, ...]:
     return (sys.executable, "-c", f"print({msgspec.json.encode(trial).decode()!r})")
 
 
-def test_the_walls_of_this_machine_are_tried() -> None:
+def test_the_walls_of_this_machine_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wall_trial, "TIMEOUT_S", 120.0)
     trial = try_walls()
     assert isinstance(trial, WallTrial)
     assert trial.missing == ()

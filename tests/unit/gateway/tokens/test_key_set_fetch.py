@@ -42,6 +42,12 @@ class Provider:
         return web.json_response({"issuer": ISS, "jwks_uri": f"{self.origin}/keys", **values})
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These providers answer at once, also where that takes a while: the one that hangs sets it itself."""
+    monkeypatch.setattr("gateway.tokens.key_set_fetch.FETCH_S", 30.0)
+
+
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     provider = Provider()

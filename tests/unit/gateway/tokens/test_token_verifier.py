@@ -224,7 +224,7 @@ async def test_groups_of_the_new_policy_count_at_once(bench: Bench) -> None:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (what is waited for is a state of the thing under test)
             await asyncio.sleep(0.001)
 

@@ -48,8 +48,8 @@ class Scene:
             f"https://localhost:{self.port}",
             ca_file=self.folder / "tls" / "ca.pem",
             api_key="",
-            connect_timeout_s=5.0,
-            idle_timeout_s=5.0,
+            connect_timeout_s=30.0,
+            idle_timeout_s=30.0,
         )
 
     def anchor(self, chain: Path | None = None) -> WitnessAnchor:
@@ -231,7 +231,7 @@ async def test_whom_its_certificate_does_not_vouch_for_is_not_spoken_to(scene: S
     tls = ssl.create_default_context()
     assert tls.verify_mode == ssl.CERT_REQUIRED
     client = Outbound(
-        f"https://localhost:{scene.port}", ca_file=None, api_key="", connect_timeout_s=5.0, idle_timeout_s=5.0
+        f"https://localhost:{scene.port}", ca_file=None, api_key="", connect_timeout_s=30.0, idle_timeout_s=30.0
     )
     verifier = read_cosignature_vkey((scene.folder / "witness.vkey").read_text())
     anchor = WitnessAnchor(client, verifier, scene.chain)

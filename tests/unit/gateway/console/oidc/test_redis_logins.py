@@ -30,7 +30,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture
 async def logins(server: RedisServer) -> AsyncIterator[RedisLogins]:
     server.ask("FLUSHALL")
-    found = RedisLogins(link_to(server, 5.0), max_logins=3, max_of_network=2)
+    found = RedisLogins(link_to(server, 30.0), max_logins=3, max_of_network=2)
     yield found
     await found.close()
 
@@ -40,7 +40,7 @@ async def taken(logins: LoginStore, *places: str) -> list[bool]:
 
 
 async def test_each_is_taken_once_wherever_it_comes_back(server: RedisServer, logins: RedisLogins) -> None:
-    there = RedisLogins(link_to(server, 5.0))
+    there = RedisLogins(link_to(server, 30.0))
     await logins.put("p", pending(), ONE)
     found = await asyncio.gather(*(each.take("p") for each in (logins, there) * 5))
     assert [each for each in found if each is not None] == [pending()]
@@ -83,7 +83,7 @@ async def test_nothing_secret_lies_there(server: RedisServer, logins: RedisLogin
 
 async def test_without_redis_nobody_begins_or_finishes(server: RedisServer) -> None:
     server.kill()
-    away = RedisLogins(link_to(server, 1.0))
+    away = RedisLogins(link_to(server, 30.0))
     with pytest.raises(PolicyUnavailable):
         await away.put("p", pending(), ONE)
     with pytest.raises(PolicyUnavailable):

@@ -38,6 +38,7 @@ class Pool:
     """
 
     isolates = True
+    has_listed = True  # the plan names them
 
     def __init__(
         self, plan: Plan, draw_seed: Callable[[], int] = _draw_seed, loader_socket: str = "", name: str = ""

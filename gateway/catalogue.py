@@ -18,6 +18,11 @@ class Catalogue:
         """One card a model, in the order of the engines."""
         return tuple(card for card, _ in self._by_name().values())
 
+    @property
+    def is_whole(self) -> bool:
+        """False while an engine has not told what it serves: what is not found then may be its."""
+        return all(engine.has_listed for engine in self._engines)
+
     def find(self, name: str) -> ModelCard | None:
         """The card for a caller's spelling, or None."""
         found = self._lookup(name)

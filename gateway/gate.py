@@ -72,15 +72,26 @@ class Gate:
         """The team called `name` with the temporary exceptions that hold at this request."""
         return effective_team(team, self.grants(name), unix_s(self.clock))
 
+    def authorize_model(self, grant: Grant, name: str) -> ModelCard:
+        """The card of a model that the caller may use. Raises ModelUnknown; ModelNotReady in its place, for every name,
+        while an engine has not told what it serves: a gateway that has just started calls nobody's model unknown.
+        """
+        try:
+            return authorize_model(grant, name, self.catalogue.find)
+        except ModelUnknown:
+            if self.catalogue.is_whole:
+                raise
+            raise ModelNotReady("models_not_listed") from None
+
     def authorize_call(self, grant: Grant, call: Call, policy: Policy, exchange: Exchange) -> Call:
         """Step 8 for work: the call as the catalogue and the team's policy allow it.
 
         The model gets the catalogue's spelling, the output the team's cap (less where a
         limit could never hold it), and cached prefixes stay
         within the team. What an adapter's name was allowed for runs on its base model, which itself need not be
-        allowed. Raises ModelUnknown, or BadRequest for what the model cannot do.
+        allowed. Raises ModelUnknown or ModelNotReady, or BadRequest for what the model cannot do.
         """
-        exchange.model = card = authorize_model(grant, call.model, self.catalogue.find)
+        exchange.model = card = self.authorize_model(grant, call.model)
         check_capabilities(call, card)
         exchange.params = call_params(call)
         cap = longest_answer(grant.team, policy, card.name, card.parent)

@@ -25,7 +25,7 @@ from gateway.routes import Found, dialect_of
 from gateway.stream_shape import stream_shape
 from gateway.time_limit import answered_within
 from policies.addresses.client_address import client_address
-from policies.authorization import Grant, authorize_model, authorize_scope, team_of, visible_models
+from policies.authorization import Grant, authorize_scope, team_of, visible_models
 from policies.call import Event, Final
 from policies.credentials.credential import Presented, read_credential
 from policies.errors import AuditUnavailable, EdgeRejected, NoCapacity, Overloaded, Refused
@@ -151,7 +151,7 @@ async def find_answer(gate: Gate, exchange: Exchange, grant: Grant, wish: Wish |
     if wish.model is None:
         cards = visible_models(grant, gate.catalogue.cards())
         return wish.answer(gate.loaded(cards) if wish.loaded else cards, None)
-    exchange.model = card = authorize_model(grant, wish.model, gate.catalogue.find)
+    exchange.model = card = gate.authorize_model(grant, wish.model)
     if isinstance(wish, Loaded):
         gate.hint(grant, card.parent or card.name, wish.keep_alive_s)
         return wish.answer(gate.clock.unix_ns())

@@ -50,6 +50,7 @@ class FakeEngine:
         self.target = target
         self.slots = slots
         self.isolates = True
+        self.has_listed = True
         self.cards: tuple[ModelCard, ...] = (card(),)
         self.fail: dict[str, BaseException] = {}
         self.hold: asyncio.Event | None = None

@@ -62,6 +62,7 @@ class OllamaUpstream:
         self._outbound = outbound
         self._target = f"upstream:{settings.name}"
         self._cards: dict[str, ModelCard] = {}
+        self._has_listed = False
         self._announced: TargetState | None = None
         self._bytes_per_token = FIRST_BYTES_PER_TOKEN
         self._busy = 0
@@ -98,6 +99,11 @@ class OllamaUpstream:
             return msgspec.json.decode(answer, type=UpstreamCount)
         except (OutboundRefused, OutboundFault, msgspec.MsgspecError, RecursionError):
             return None
+
+    @property
+    def has_listed(self) -> bool:
+        """False from the start until it first answered, or did not."""
+        return self._has_listed
 
     def models(self) -> tuple[ModelCard, ...]:
         """What the server listed last, narrowed to the configured names."""
@@ -184,6 +190,7 @@ class OllamaUpstream:
             self._announce(ready=False)
         else:
             self._announce(ready=bool(self._cards))
+        self._has_listed = True
 
     async def _list(self) -> dict[str, ModelCard]:
         tags = await self._ask("GET", "/api/tags", None, WireTags)

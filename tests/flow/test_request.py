@@ -287,6 +287,25 @@ async def test_8_foreign_and_unknown_models_look_alike(gate: TestGate, target: s
     assert mine.status == 200, mine.body
 
 
+@pytest.mark.parametrize(
+    ("target", "body"), [("/api/chat", WHOLE), ("/api/show", {}), ("/api/generate", {}), ("/v1/chat/completions", CHAT)]
+)
+async def test_8_before_an_engine_has_listed_nothing_is_called_unknown(
+    gate: TestGate, target: str, body: dict[str, Any]
+) -> None:
+    """Clients take a 404 for good, and a gateway that has just started cannot know."""
+    gate.engine.has_listed = False
+    for name in ("secret", "nosuch"):
+        reply, _ = await gate.send("POST", target, {**body, "model": name})
+        assert reply.status == 503, reply.body
+        assert name.encode() not in reply.body
+    mine, _ = await gate.send("POST", target, {**body, "model": "m"})
+    assert mine.status == 200, mine.body
+    gate.engine.has_listed = True
+    reply, _ = await gate.send("POST", target, {**body, "model": "nosuch"})
+    assert reply.status == 404
+
+
 async def test_8_lists_show_the_teams_models_only(gate: TestGate) -> None:
     tags, _ = await gate.send("GET", "/api/tags")
     assert [each["name"] for each in json.loads(tags.body)["models"]] == ["m:latest"]

@@ -33,6 +33,14 @@ def test_what_nobody_lists_is_not_found(spelling: str) -> None:
         catalogue.engine_of(spelling)
 
 
+def test_it_is_whole_once_every_engine_has_told_what_it_serves() -> None:
+    first, second = engines()
+    catalogue = Catalogue((first, second))
+    assert catalogue.is_whole
+    second.has_listed = False
+    assert not catalogue.is_whole
+
+
 def test_the_first_engine_that_lists_a_model_describes_and_prepares_it() -> None:
     first, second = engines()
     catalogue = Catalogue((first, second))

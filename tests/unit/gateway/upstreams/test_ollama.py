@@ -100,7 +100,9 @@ async def events(engine: OllamaUpstream, call: Call = CALL) -> list[Event]:
 async def test_models_are_listed_with_their_capabilities_and_never_from_a_cloud() -> None:
     outbound, reports = FakeOutbound(), Reports()
     engine = upstream(outbound)
+    assert not engine.has_listed
     await listed(engine, reports)
+    assert engine.has_listed
     [card] = engine.models()
     assert (card.name, card.capabilities, card.slots) == ("m:latest", ("completion", "tools"), 4)
     assert [state.ready for state in reports.states] == [False, True]
@@ -125,6 +127,7 @@ async def test_an_upstream_that_is_away_is_a_lost_target_and_comes_back() -> Non
     engine = upstream(outbound)
     await listed(engine, reports)
     assert {state.ready for state in reports.states} == {False}
+    assert engine.has_listed, "asked in vain counts: a server that stays away makes nothing uncertain for good"
     outbound.fault = None
     await engine._refresh()
     assert reports.states[-1].ready

@@ -3,17 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.node_rows import FEWEST_ROWS, NODE_OPERATIONS, node_rows, widest_matrix
+from engine.node_rows import FEWEST_ROWS, NODE_OPERATIONS, ROW_BLOCK, node_rows, widest_matrix
 
 SMOLLM2 = widest_matrix(width=576, feed_forward=1536)
 SEVEN_BILLION = widest_matrix(width=4096, feed_forward=11008)
 
 
 def test_known_models() -> None:
-    assert node_rows(SMOLLM2, threads=1, batch_tokens=512) == 141
+    assert node_rows(SMOLLM2, threads=1, batch_tokens=512) == 128
     assert node_rows(SMOLLM2, threads=4, batch_tokens=512) == 512
     assert node_rows(SEVEN_BILLION, threads=2, batch_tokens=512) == FEWEST_ROWS
-    assert node_rows(SEVEN_BILLION, threads=32, batch_tokens=512) == 88
+    assert node_rows(SEVEN_BILLION, threads=32, batch_tokens=512) == 80
 
 
 def test_the_widest_matrix() -> None:
@@ -28,4 +28,5 @@ def test_the_widest_matrix() -> None:
 def test_the_bounds_hold(numbers: int, threads: int, batch: int) -> None:
     rows = node_rows(numbers, threads=threads, batch_tokens=batch)
     assert 1 <= rows <= batch
+    assert rows in {FEWEST_ROWS, batch} or rows % ROW_BLOCK == 0
     assert rows <= FEWEST_ROWS or 2 * rows * numbers <= threads * NODE_OPERATIONS

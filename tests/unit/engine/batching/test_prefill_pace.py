@@ -15,6 +15,7 @@ from engine.batching.prefill_pace import (
     Ceiling,
     PrefillPace,
 )
+from engine.node_rows import ROW_BLOCK, whole_blocks
 
 MS = 1_000_000
 
@@ -90,7 +91,8 @@ def test_prompts_that_ran_alone_tell_nothing_of_a_row_beside_others() -> None:
     assert pace.rows(16, 0) == LEAST_ROWS
     for _ in range(20):
         pace.observe(decode_rows=16, prefill_rows=50, took_ns=80 * MS + 50 * 3 * MS)
-    assert pace.rows(16, 0) == int((STRETCH - 1) * 80 / 3)
+    affordable = int((STRETCH - 1) * 80 / 3)
+    assert pace.rows(16, 0) == whole_blocks(16 + affordable) - 16
 
 
 def test_a_chunk_settles_where_the_step_takes_what_it_may() -> None:
@@ -100,7 +102,23 @@ def test_a_chunk_settles_where_the_step_takes_what_it_may() -> None:
     for _ in range(40):
         observe(pace, 16, pace.rows(16, 0))
 
-    assert step_ns(16, pace.rows(16, 0)) == pytest.approx(STRETCH * step_ns(16, 0), rel=0.05)
+    rows = pace.rows(16, 0)
+    wanted_ns = STRETCH * step_ns(16, 0)
+    assert step_ns(16, rows) <= 1.05 * wanted_ns, rows
+    assert step_ns(16, rows + ROW_BLOCK) >= wanted_ns, rows
+
+
+def test_a_step_beside_others_has_whole_blocks_where_that_leaves_the_least() -> None:
+    pace = PrefillPace(512)
+    for count in (4, 11, 30):
+        pace.observe(decode_rows=count, prefill_rows=0, took_ns=40 * MS)
+    pace.observe(decode_rows=4, prefill_rows=30, took_ns=70 * MS)  # 1 ms a row, so 60 are affordable
+    pace.observe(decode_rows=4, prefill_rows=60, took_ns=100 * MS)  # and as many were fine
+    assert [pace.rows(count, 0) for count in (4, 11, 30)] == [64 - 4, 64 - 11, 80 - 30]
+    slow = PrefillPace(512)
+    slow.observe(decode_rows=6, prefill_rows=0, took_ns=40 * MS)
+    slow.observe(decode_rows=6, prefill_rows=8, took_ns=200 * MS)
+    assert slow.rows(6, 0) == LEAST_ROWS, "2 would leave none, 10 are more than is affordable"
 
 
 def test_a_step_stays_below_a_tile_unless_those_who_generate_fill_it() -> None:
@@ -110,7 +128,7 @@ def test_a_step_stays_below_a_tile_unless_those_who_generate_fill_it() -> None:
             pace.observe(decode_rows=count, prefill_rows=0, took_ns=400 * MS)
             pace.observe(decode_rows=count, prefill_rows=100, took_ns=500 * MS)  # 1 ms a row
     assert [plain.rows(count, 0) for count in (0, 16, 60)] == [512, 496, 452]
-    assert [tiled.rows(count, 0) for count in (0, 16, 60)] == [512, 63 - 16, 452]
+    assert [tiled.rows(count, 0) for count in (0, 16, 60)] == [512, 48 - 16, 452]
 
 
 def test_a_number_not_measured_yet_takes_the_nearest_ones_time() -> None:
@@ -132,8 +150,8 @@ def test_the_usual_gap_is_that_of_all_requests_together() -> None:
     pace.observe(decode_rows=4, prefill_rows=40, took_ns=44 * MS)  # 1 ms a row
 
     assert pace.rows(4, 0) == LEAST_ROWS  # 6 would do
-    assert pace.rows(4, 12) == int(STRETCH * 16 - 4)
-    assert pace.rows(16, 1) == int(STRETCH * (16 + 1) - 16)
+    assert pace.rows(4, 12) == whole_blocks(4 + int(STRETCH * 16 - 4)) - 4
+    assert pace.rows(16, 1) == whole_blocks(16 + int(STRETCH * (16 + 1) - 16)) - 16
 
 
 def test_one_stalled_step_moves_little_and_a_slower_machine_is_followed() -> None:
@@ -151,7 +169,7 @@ def test_a_stalled_chunk_moves_little_and_one_without_a_cost_is_no_fault() -> No
     observe(pace, 4, 0)
     for _ in range(5):
         observe(pace, 4, 20)
-        assert pace.rows(4, 0) > 20
+        assert pace.rows(4, 0) > LEAST_ROWS
     before = pace.rows(4, 0)
     observe(pace, 4, 20, factor=100)
     assert pace.rows(4, 0) > before / 2
@@ -177,12 +195,12 @@ def test_a_jump_in_time_is_found_once_and_avoided_for_a_while() -> None:
 
     assert taken[0] == LEAST_ROWS
     assert sum(16 + rows >= 64 for rows in taken) <= 3
-    assert 40 < max(taken[-100:]) <= 47
+    assert max(taken[-100:]) == 48 - 16
     for _ in range(REMEMBERED_STEPS):
         rows = pace.rows(16, 0)
         taken.append(rows)
         pace.observe(decode_rows=16, prefill_rows=rows, took_ns=uneven_ns(rows))
-    assert max(taken[REMEMBERED_STEPS:]) > 47  # tried again
+    assert max(taken[REMEMBERED_STEPS:]) == 64 - 16  # tried again
     assert sum(16 + rows >= 64 for rows in taken) <= 6
 
 
@@ -190,9 +208,13 @@ def test_a_stall_at_a_size_that_was_fine_bounds_nothing() -> None:
     ceiling = Ceiling()
     assert ceiling.rows is None
     ceiling.observe(40, is_far_longer=False)
-    assert ceiling.rows == 50
+    assert ceiling.rows == 40 + ROW_BLOCK
     ceiling.observe(40, is_far_longer=True)
-    assert ceiling.rows == 50
+    assert ceiling.rows == 40 + ROW_BLOCK
+    ceiling.observe(80, is_far_longer=False)
+    assert ceiling.rows == 100
+    ceiling = Ceiling()
+    ceiling.observe(40, is_far_longer=False)
     ceiling.observe(48, is_far_longer=True)
     assert ceiling.rows == 44
 
@@ -202,7 +224,7 @@ def test_a_bound_that_a_stall_set_goes_once_as_many_rows_are_fine() -> None:
     ceiling.observe(24, is_far_longer=True)
     assert ceiling.rows is None
     ceiling.observe(24, is_far_longer=False)
-    assert ceiling.rows == 32
+    assert ceiling.rows == 24 + ROW_BLOCK
 
 
 def test_many_arrivals_at_16_streams_keep_the_longest_gaps_within_three_medians() -> None:

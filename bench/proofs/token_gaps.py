@@ -19,7 +19,7 @@ from bench.step_shares import Load, Step, gaps_ms, saturated_steps, shares
 
 MODEL_FILE = Path(__file__).resolve().parents[2] / ".corral-cache" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LOAD = Load(streams=16, prompt_tokens=(64, 512), output_tokens=(64, 192))
-STEPS = 1_500
+STEPS = 600
 MOST_RATIO = 3.0
 MOST_PYTHON_PERCENT = 3.0
 

@@ -141,7 +141,7 @@ _OF_WHOM: Mapping[str, Worded] = {
     "key": worded("the limit of this key", "look_limit_key"),
     "team": worded("the limit of this team", "look_limit_team"),
     "model": worded("the limit of this model", "look_limit_model"),
-    "all": worded("the limit of this all", "look_limit_all"),
+    "all": worded("the limit of all callers together", "look_limit_all"),
 }
 _KINDS: Mapping[str, int] = {
     "request.rejected": 0,

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from engine.expert_placement import expert_pattern
 from engine.kv_memory import KvMemory, remedy
 from engine.node_rows import BatchShape, widest_matrix
+from engine.store.yarn import stretched
 
 # llama_cpp imports diskcache for a cache Corral never uses. diskcache unpickles what it finds on disk
 # (CVE-2025-69872, no fixed release), so an empty module takes its place, installed or not.
@@ -205,7 +206,8 @@ def _kept_on_cpu(pattern: str) -> Any:
 class Model:
     """A loaded GGUF file. `vocab_only` leaves the weights on disk; `gpu_layers` go to the first GPU, the last first,
     the output layer counted as one (0 is the CPU alone); the experts of the first `cpu_expert_layers` stay on the CPU.
-    `mapped` False reads the weights into memory of the process's own, see `engine.weight_loading`.
+    `mapped` False reads the weights into memory of the process's own, see `engine.weight_loading`. `yarn_factor`
+    stretches the context of all its contexts, see `engine.store.yarn`.
     """
 
     def __init__(
@@ -216,7 +218,9 @@ class Model:
         gpu_layers: int = 0,
         cpu_expert_layers: int = 0,
         mapped: bool = True,
+        yarn_factor: float = 1.0,
     ) -> None:
+        self._yarn_factor = yarn_factor
         _log.first_error = ""
         parameters = raw.llama_model_default_params()
         parameters.vocab_only = vocab_only
@@ -253,7 +257,14 @@ class Model:
     @property
     def context_length(self) -> int:
         # llama_model_n_ctx_train is 0 with vocab_only, so the key itself is read.
-        return self._number("context_length")
+        return stretched(self._number("context_length"), self._yarn_factor)
+
+    def stretch(self, parameters: Any) -> None:
+        """Set what a context needs for the YaRN factor; the rest of its numbers llama.cpp draws from these."""
+        if self._yarn_factor != 1.0:
+            parameters.rope_scaling_type = raw.LLAMA_ROPE_SCALING_TYPE_YARN
+            parameters.rope_freq_scale = 1.0 / self._yarn_factor
+            parameters.yarn_orig_ctx = self._number("context_length")
 
     @property
     def pooling_type(self) -> int:
@@ -326,6 +337,7 @@ class Context:
         parameters.flash_attn_type = _FLASH_ATTENTION[memory.flash_attention]
         parameters.no_perf = True
         parameters.embeddings = embeddings
+        model.stretch(parameters)
         if embeddings:
             parameters.pooling_type = raw.LLAMA_POOLING_TYPE_NONE
         self.pointer = raw.llama_init_from_model(model.pointer, parameters)

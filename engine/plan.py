@@ -76,7 +76,7 @@ class ProcessPlan(Struct, frozen=True, kw_only=True):
     `adapters` are the LoRA adapters that a chat worker loads beside its model, each a name and a file.
     `projector` is the file that lets the model see, "" where there is none. `mapped_weights`: whether a worker maps the
     file or reads it, see `engine.weight_loading`. `idle_bytes` of prefixes that nobody runs on may lie beside the KV
-    memory; they are part of `needs_bytes`.
+    memory; they are part of `needs_bytes`. `yarn_factor` stretches the model's context, see `engine.store.yarn`.
     """
 
     name: str
@@ -101,6 +101,7 @@ class ProcessPlan(Struct, frozen=True, kw_only=True):
     cpu_expert_layers: int = 0
     mapped_weights: bool = True
     idle_bytes: int = 0
+    yarn_factor: float = 1.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -323,6 +324,7 @@ def _worker(
         gpu_layers=worker.fit.gpu_layers,
         cpu_expert_layers=worker.fit.cpu_expert_layers,
         sandbox=settings.sandbox,
+        yarn_factor=worker.model.size.yarn_factor,
         mapped_weights=maps_weights(
             weights_bytes=worker.model.size.weights_bytes,
             repacked_bytes=worker.model.size.repacked_bytes,

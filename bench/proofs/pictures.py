@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.kills.tireless import POLICY
 from fuzz.mutation import mutate
 from tests.e2e.serving import Corral
 from tests.unit.engine.made_up_images import encoded, noise, unusual
@@ -64,6 +65,7 @@ def prove(size: Size = FULL) -> dict[str, Any]:
 @contextmanager
 def _seeing(folder: Path) -> Iterator[Corral]:
     corral = Corral(folder, engine=ENGINE).make(None)
+    (corral.home / "policy.yaml").write_text(POLICY)
     model, projector = write_text_model(folder / "text.gguf"), write_projector(folder / "projector.gguf")
     corral.command("models", "import", str(model), MODEL, "--projector", str(projector))
     corral.start()

@@ -41,6 +41,7 @@ class LlamaBackend:
             gpu_layers=options.gpu_layers,
             cpu_expert_layers=options.cpu_expert_layers,
             mapped=options.mapped_weights,
+            yarn_factor=options.yarn_factor,
         )
         self.adapters = LoadedAdapters(self._model, path, options.adapters)  # before the context: see llama.Adapter
         self._vocabulary = self._model.vocabulary
@@ -152,9 +153,16 @@ class LlamaVectors:
     """A loaded embedding model. Raises LlamaFault. `batch_tokens` grows to the context where inputs must be whole."""
 
     def __init__(
-        self, path: Path, *, context_tokens: int, batch_tokens: int, threads: int, mapped_weights: bool = True
+        self,
+        path: Path,
+        *,
+        context_tokens: int,
+        batch_tokens: int,
+        threads: int,
+        mapped_weights: bool = True,
+        yarn_factor: float = 1.0,
     ) -> None:
-        self._model = llama.Model(path, mapped=mapped_weights)
+        self._model = llama.Model(path, mapped=mapped_weights, yarn_factor=yarn_factor)
         self.pooling = self._read_pooling()
         self.context_tokens = slot_context_tokens(
             KvMemory(), asked_tokens=context_tokens, trained_tokens=self._model.context_length

@@ -49,7 +49,9 @@ def size_text(count: int) -> str:
 
 def _shape_lines(plan: Fit, model: ModelSize, overrides: Overrides) -> tuple[Line, ...]:
     shape = plan.shape
-    own = f"the model states {model.context_length}" if model.context_length else "the model states none"
+    own = f"the model states {model.context_length or 'none'}"
+    if model.yarn_factor != 1:
+        own = f"{model.context_length} after YaRN, factor {model.yarn_factor:g}"
     flash = "on" if shape.flash_attention else "off"
     return (
         Line(text=f"slots {shape.slots} ({_origin(overrides.slots)})"),

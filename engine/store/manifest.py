@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from engine.store import yarn
 from engine.store.gguf_header import GgufHeader
 from engine.store.model_details import capabilities_of, details_of
 from policies.call import ModelDetails
@@ -111,8 +112,8 @@ def write_manifest(config: Layer, layers: tuple[Layer, ...]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def write_config(header: GgufHeader, model_digest: str) -> bytes:
-    """The config blob for a GGUF file that is imported as it is."""
+def write_config(header: GgufHeader, model_digest: str, yarn_factor: float = yarn.NONE) -> bytes:
+    """The config blob for a GGUF file that is imported as it is, its context stretched by `yarn_factor`."""
     details = details_of(header)
     document = {
         "model_format": details.format,
@@ -120,7 +121,8 @@ def write_config(header: GgufHeader, model_digest: str) -> bytes:
         "model_families": list(details.families),
         "model_type": details.parameter_size,
         "file_type": details.quantization_level,
-        "context_length": details.context_length,
+        "context_length": yarn.stretched(details.context_length, yarn_factor),
+        **yarn.written(details.context_length, yarn_factor),
         "embedding_length": details.embedding_length,
         "capabilities": list(capabilities_of(header)),
         "architecture": "amd64",  # written by Ollama on every machine; kept for its readers

@@ -17,6 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
+from engine.store import yarn
 from engine.store.adapter_check import read_adapter
 from engine.store.adapter_entry import Entry, adapter_layers, base_of, write_adapter_config
 from engine.store.blob import Written, hash_file, write_blob, write_bytes
@@ -41,7 +44,7 @@ from engine.store.model_details import capabilities_of, details_of
 from engine.store.model_name import DEFAULT_HOST, ModelName, parse_model_name
 from engine.store.projector_check import read_projector
 from engine.store.store_fault import StoreFault, disk_fault
-from policies.call import ModelCard
+from policies.call import ModelCard, ModelDetails
 
 Progress = Callable[[int, int], None]
 BeforeEntry = Callable[[str, str], None]
@@ -52,7 +55,7 @@ _PRIVATE_FOLDER = 0o700
 class StoredModel:
     """One model of a store. `digest` is the SHA-256 of its manifest file, 64 hex digits; `system` its own
     system message. An adapter has a file of its own, `adapter`, beside the `file` of its `base`, which is a name.
-    A model that sees has a `projector`."""
+    A model that sees has a `projector`. `yarn_factor`: see `engine.store.yarn`."""
 
     name: ModelName
     digest: str
@@ -64,10 +67,25 @@ class StoredModel:
     adapter: Path | None = None
     base: str = ""
     projector: Path | None = None
+    yarn_factor: float = yarn.NONE
 
     @property
     def size_bytes(self) -> int:
         return sum(layer.size_bytes for layer in self.manifest.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What a name adds to its file: its own `system` message, as SYSTEM of a Modelfile, the `projector` that lets the
+    model see, checked against it, and what its context is stretched by (`engine.store.yarn`).
+    """
+
+    system: str = ""
+    projector: Path | None = None
+    yarn_factor: float = yarn.NONE
+
+
+NOTHING = Additions()
 
 
 class ModelStore:
@@ -99,7 +117,7 @@ class ModelStore:
         details, capabilities = details_in(model.config), _text_list(model.config.get("capabilities"))
         if not (details.context_length and details.embedding_length and capabilities):
             header = self.header(model)
-            details, capabilities = details_of(header), capabilities_of(header)
+            details, capabilities = _stretched(details_of(header), model.yarn_factor), capabilities_of(header)
         if model.projector and "vision" not in capabilities:
             capabilities = (*capabilities, "vision")
         return ModelCard(
@@ -146,28 +164,26 @@ class ModelStore:
         name: str,
         progress: Progress | None = None,
         *,
-        system: str = "",
+        adds: Additions = NOTHING,
         before_entry: BeforeEntry = lambda _name, _digest: None,
-        projector: Path | None = None,
     ) -> StoredModel:
         """Copy the GGUF file at `path` into the store as `name`; `progress` gets bytes done and in all.
 
-        `projector` is the file that lets the model see, checked against it.
-
-        `system` becomes the model's own system message, as SYSTEM of a Modelfile. The same file under the
-        same name again changes nothing else. Raises StoreFault and leaves nothing behind when the file is no
-        model, the name is taken by another model, or the disk is full.
+        The same file under the same name again changes what the name `adds` to it alone. Raises StoreFault and leaves
+        nothing behind when the file is no model, the name is taken by another model, or the disk is full.
         `before_entry` is told name and file digest when the file is in place and has no name yet; what it
         raises goes on to the caller, and nothing is left behind.
         """
         parsed = _parse(name)
         _check_source(path)
+        if adds.yarn_factor != yarn.NONE:
+            _check_yarn(path, adds.yarn_factor)
         with self._locked():
             written = write_blob(path, self._blobs, progress or _no_progress)
-            sight = self._add_projector(projector, written) if projector else ()
+            sight = self._add_projector(adds.projector, written) if adds.projector else ()
             layers = (*sight, Layer(MODEL_LAYER, written.digest, written.size_bytes))
-            config = write_config(written.header, written.digest)
-            return self._enter(parsed, layers, config, system.encode(), before_entry)
+            config = write_config(written.header, written.digest, adds.yarn_factor)
+            return self._enter(parsed, layers, config, adds.system.encode(), before_entry)
 
     def import_adapter(
         self,
@@ -303,11 +319,12 @@ class ModelStore:
                 if self._blob(each.digest).stat().st_size != each.size_bytes:
                     raise ValueError("has a file of another length than it was imported with")
             base = base_of(manifest, config, self._entries()) if adapter else ""
+            factor = yarn.factor_in(config)
         except (ValueError, OSError) as fault:
             raise _unusable(name, _words(fault)) from None
         own, seeing = (self._blob(extra.digest) if extra else None for extra in (adapter, sight))
         digest = sha256(data).hexdigest()
-        return StoredModel(name, digest, path.stat().st_mtime, manifest, config, file, words, own, base, seeing)
+        return StoredModel(name, digest, path.stat().st_mtime, manifest, config, file, words, own, base, seeing, factor)
 
     def _entries(self) -> Iterator[Entry]:
         """Every entry whose manifest can be read."""
@@ -393,6 +410,20 @@ def _check_source(path: Path, read: Callable[[Path], GgufHeader] = read_model) -
         raise StoreFault(f"{path}: {fault}", bad_input=True) from None
     except OSError as fault:
         raise disk_fault(fault, path) from None
+
+
+def _check_yarn(path: Path, factor: float) -> None:
+    try:
+        yarn.check_factor(factor)
+        yarn.check_file(read_header(path))
+    except (GgufFault, ValueError) as fault:
+        raise StoreFault(f"{path}: {fault}", bad_input=True) from None
+    except OSError as fault:
+        raise disk_fault(fault, path) from None
+
+
+def _stretched(details: ModelDetails, factor: float) -> ModelDetails:
+    return structs.replace(details, context_length=yarn.stretched(details.context_length, factor))
 
 
 def _read_small(path: Path) -> bytes:

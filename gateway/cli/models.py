@@ -8,8 +8,9 @@ from typing import Any
 
 from engine.store.adapter_check import alpha_of, rank_of
 from engine.store.model_details import shown_info
-from engine.store.model_store import ModelStore, StoredModel
+from engine.store.model_store import Additions, ModelStore, StoredModel
 from engine.store.store_fault import StoreFault
+from engine.store.yarn import NONE
 from gateway.cli.admin_client import call_act
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit, table
 from gateway.homes.home import open_home
@@ -31,6 +32,9 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     importing.add_argument("--system", default="", metavar="TEXT", help="the model's own system message")
     importing.add_argument("--adapter-of", default="", metavar="MODEL", help="FILE is a LoRA adapter of this model")
     importing.add_argument("--projector", type=Path, metavar="FILE", help="the projector that lets the model see")
+    importing.add_argument(
+        "--yarn", type=float, default=NONE, metavar="FACTOR", help="stretch its context so many times, at some quality"
+    )
     _add_why(importing)
     importing.set_defaults(run=import_model)
     group.add_parser("list", parents=[common], help="all models").set_defaults(run=list_models)
@@ -71,10 +75,12 @@ def _import(store: ModelStore, arguments: argparse.Namespace) -> StoredModel:
         raise CommandFault(
             "--projector belongs to a model, --adapter-of to an adapter: give one of them", status=BAD_INPUT
         )
+    if base and arguments.yarn != NONE:
+        raise CommandFault("--yarn belongs to a model: its adapters run with it as it is", status=BAD_INPUT)
     if base:
         return store.import_adapter(file, name, base, progress, system=arguments.system, before_entry=record)
-    system, projector = arguments.system, arguments.projector
-    return store.import_gguf(file, name, progress, system=system, before_entry=record, projector=projector)
+    adds = Additions(arguments.system, arguments.projector, arguments.yarn)
+    return store.import_gguf(file, name, progress, adds=adds, before_entry=record)
 
 
 def list_models(arguments: argparse.Namespace) -> int:
@@ -161,9 +167,10 @@ def _card_json(card: ModelCard) -> dict[str, Any]:
 
 
 def _beside_json(model: StoredModel) -> dict[str, Any]:
-    """The digests of the files beside the model's own: an adapter's, a projector's."""
+    """The digests of the files beside the model's own (an adapter's, a projector's), and what stretches its context."""
     beside = {"adapter_digest": model.manifest.adapter, "projector_digest": model.manifest.projector}
-    return {name: layer.digest for name, layer in beside.items() if layer}
+    stretch = {"yarn_factor": model.yarn_factor} if model.yarn_factor != NONE else {}
+    return {name: layer.digest for name, layer in beside.items() if layer} | stretch
 
 
 def _card_table(cards: list[ModelCard]) -> str:
@@ -193,6 +200,7 @@ def _description(model: StoredModel, card: ModelCard) -> list[str]:
         f"file: {model.file}",
         *([f"adapter of: {model.base}", f"adapter file: {model.adapter}"] if model.base else []),
         *([f"projector file: {model.projector}"] if model.projector else []),
+        *([f"context stretched by YaRN: {model.yarn_factor:g} times"] if model.yarn_factor != NONE else []),
     ]
 
 

@@ -100,6 +100,7 @@ def _worker_arguments(process: ProcessPlan) -> dict[str, object]:
         "cpu-expert-layers": process.cpu_expert_layers,
         "weights": "mapped" if process.mapped_weights else "read",
         "idle-bytes": process.idle_bytes,
+        "yarn-factor": process.yarn_factor,
     }
 
 

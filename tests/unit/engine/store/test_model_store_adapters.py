@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.store.model_store import ModelStore, StoredModel
+from engine.store.model_store import Additions, ModelStore, StoredModel
 from engine.store.store_fault import StoreFault
 from tests.unit.engine.tiny_gguf import model_bytes
 from tests.unit.engine.tiny_lora import write_adapter
@@ -17,7 +17,7 @@ from tests.unit.engine.tiny_vision import write_text_model
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
     store = ModelStore(tmp_path / "models")
-    store.import_gguf(write_text_model(tmp_path / "base.gguf"), "Tiny:1", system="Be brief.")
+    store.import_gguf(write_text_model(tmp_path / "base.gguf"), "Tiny:1", adds=Additions(system="Be brief."))
     return store
 
 

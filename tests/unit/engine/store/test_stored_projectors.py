@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.model_store import ModelStore
+from engine.store.model_store import Additions, ModelStore
 from engine.store.store_fault import StoreFault
 from gateway.supervision.stored_projectors import stored_projectors
 from tests.unit.engine.tiny_vision import write_projector, write_text_model
@@ -29,7 +29,7 @@ def blobs(tmp_path: Path) -> int:
 def test_the_layers_are_ollamas_and_the_card_says_vision(
     tmp_path: Path, store: ModelStore, files: tuple[Path, Path]
 ) -> None:
-    model = store.import_gguf(files[0], "seer", projector=files[1])
+    model = store.import_gguf(files[0], "seer", adds=Additions(projector=files[1]))
     manifest = json.loads((tmp_path / "models/manifests/registry.ollama.ai/library/seer/latest").read_bytes())
     layers = {layer["mediaType"].rpartition(".")[2]: layer["digest"] for layer in manifest["layers"]}
     digests = [f"sha256:{sha256(file.read_bytes()).hexdigest()}" for file in files]
@@ -51,8 +51,8 @@ def test_a_model_without_one_does_not_see(store: ModelStore, files: tuple[Path, 
 
 
 def test_the_same_name_with_another_projector_is_another_model(store: ModelStore, files: tuple[Path, Path]) -> None:
-    store.import_gguf(files[0], "seer", projector=files[1])
-    store.import_gguf(files[0], "seer", projector=files[1])
+    store.import_gguf(files[0], "seer", adds=Additions(projector=files[1]))
+    store.import_gguf(files[0], "seer", adds=Additions(projector=files[1]))
     with pytest.raises(StoreFault, match="another model already"):
         store.import_gguf(files[0], "seer")
 
@@ -63,13 +63,13 @@ def test_a_file_that_is_no_projector_for_it_leaves_nothing_behind(
     wide = write_projector(tmp_path / "wide.gguf", width=64)
     for file, why in ((wide, "rows of 64 numbers"), (files[0], "no projector"), (tmp_path / "none", "not a file")):
         with pytest.raises(StoreFault, match=why) as refused:
-            store.import_gguf(files[0], "seer", projector=file)
+            store.import_gguf(files[0], "seer", adds=Additions(projector=file))
         assert refused.value.bad_input
         assert (store.scan()[0], blobs(tmp_path)) == ((), 0)
 
 
 def test_a_changed_projector_is_found(store: ModelStore, files: tuple[Path, Path]) -> None:
-    model = store.import_gguf(files[0], "seer", projector=files[1])
+    model = store.import_gguf(files[0], "seer", adds=Additions(projector=files[1]))
     store.verify("seer")
     assert model.projector is not None
     data = bytearray(model.projector.read_bytes())
@@ -83,7 +83,7 @@ def test_a_changed_projector_is_found(store: ModelStore, files: tuple[Path, Path
 
 
 def test_removing_the_model_removes_both(tmp_path: Path, store: ModelStore, files: tuple[Path, Path]) -> None:
-    store.import_gguf(files[0], "seer", projector=files[1])
+    store.import_gguf(files[0], "seer", adds=Additions(projector=files[1]))
     store.import_gguf(files[0], "blind")
     store.remove("seer")
     store.verify("blind")

@@ -151,6 +151,30 @@ def test_a_file_that_is_no_adapter_is_refused(home: Path) -> None:
     assert refused.value.status == BAD_INPUT
 
 
+def test_a_context_is_stretched_under_a_name_of_its_own(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(write_text_model(tmp_path / "t.gguf"))
+    run(home, "import", model, "tiny")
+    capsys.readouterr()
+    assert run(home, "import", model, "tiny:long", "--yarn", "4", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["context_length"], told["yarn_factor"]) == (4096, 4.0)
+    assert run(home, "show", "tiny:long") == 0
+    assert "context stretched by YaRN: 4 times" in capsys.readouterr().out
+    assert run(home, "show", "tiny") == 0
+    assert "YaRN" not in capsys.readouterr().out
+    for more, why in (
+        (("--yarn", "0.5"), "must be above 1 and at most 64"),
+        (("--yarn", "2", "--adapter-of", "tiny"), "belongs to a model"),
+    ):
+        with pytest.raises(CommandFault, match=why) as refused:
+            run(home, "import", model, "x", *more)
+        assert refused.value.status == BAD_INPUT
+    assert run(home, "list", "--json") == 0
+    assert {each["name"] for each in json.loads(capsys.readouterr().out)} == {"tiny:latest", "tiny:long"}
+
+
 def test_a_model_with_a_projector_sees(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, projector = write_text_model(tmp_path / "t.gguf"), write_projector(tmp_path / "p.gguf")
     assert run(home, "import", str(model), "seer", "--projector", str(projector), "--json") == 0

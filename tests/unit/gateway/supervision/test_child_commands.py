@@ -31,6 +31,7 @@ def test_a_worker_is_told_all_it_needs_and_given_its_socket_only() -> None:
         "--gpu-layers": "0",
         "--cpu-expert-layers": "0",
         "--idle-bytes": "0",
+        "--yarn-factor": "1.0",
         "--weights": "mapped",
         "--memory-bytes": "1",
         "--listen-fd": "7",

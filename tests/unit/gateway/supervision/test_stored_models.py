@@ -5,7 +5,7 @@ import pytest
 from engine.plan import PlanFault
 from engine.projector_plan import ENCODING_BYTES
 from engine.settings import EngineSettings
-from engine.store.model_store import ModelStore
+from engine.store.model_store import Additions, ModelStore
 from gateway.supervision.stored_models import served_models
 from tests.unit.engine.tiny_gguf import model_bytes
 from tests.unit.engine.tiny_lora import write_adapter
@@ -66,7 +66,7 @@ def test_room_for_what_is_loaded_beside_a_model(tmp_path: Path) -> None:
     projector = write_projector(tmp_path / "projector.gguf")
     quiet = lambda _copied, _size: None  # noqa: E731
     store.import_gguf(base, "base:1", quiet)
-    store.import_gguf(base, "sees:1", quiet, projector=projector)
+    store.import_gguf(base, "sees:1", quiet, adds=Additions(projector=projector))
     store.import_adapter(adapter, "own:1", "base:1", quiet)
     entries = store.scan()[0]
     models = served_models(store, entries, EngineSettings()).models

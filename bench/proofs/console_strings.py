@@ -24,8 +24,9 @@ FIELD_CHARS = 240
 def prove() -> dict[str, Any]:
     """The figures; raises AssertionError for whatever does not hold."""
     strings = naughty.all_strings()
-    with tempfile.TemporaryDirectory() as folder, open_house(Path(folder), policy_with()) as house:
-        happened = live(house, policy_with())
+    policy = policy_with(address_limits={"requests_per_minute": None})  # a refusal for the rate reads no model
+    with tempfile.TemporaryDirectory() as folder, open_house(Path(folder), policy) as house:
+        happened = live(house, policy)
         models = naughty.as_models(house, happened.texts["ward"], strings)
         made = naughty.into_records(house, "clinic", strings)
         with chromium(*house.certificates) as browser, signed_in(house, browser, ADMIN) as (watch, page):
@@ -36,6 +37,6 @@ def prove() -> dict[str, Any]:
             addresses = [shown.of(happened) for shown in PAGES.values() if shown.person == ADMIN]
             fields = naughty.through_fields(watch, page, addresses, naughty.joined(strings, FIELD_CHARS))
     assert fields["forms"] >= 8, fields
-    assert 200 not in models, models
+    assert set(models) <= {400, 404}, models
     told = {"strings": len(strings), "as_models_by_status": dict(models), "refused_as_keys_terms": made["refused"]}
     return {**told, "pages_looked_at": len(looked), **fields}

@@ -31,7 +31,7 @@ SCRIPTS = {
     PRANKSTER: ("<script>alert(1)</script>", "<img src=x onerror=alert(2)>", "<b>bold</b>"),
 }
 TEAMS: dict[str, dict[str, Any]] = {
-    "clinic": {"models": ["*"], "weight": 3, "key_limits": {"requests_per_minute": 6000}},
+    "clinic": {"models": ["*"], "weight": 3, "key_limits": {"requests_per_minute": 6000, "burst_requests": 6000}},
     "default": {"models": ["*"]},
     "nightly": {"models": [HELPER], "limits": {"requests_per_minute": 1, "burst_requests": 2}},
     "research": {"models": [HELPER], "networks": {"allow": ["127.0.0.0/28"]}},

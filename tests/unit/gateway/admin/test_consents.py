@@ -14,9 +14,10 @@ from gateway.audit.audit_key import DEPLOYMENT_NAME
 from gateway.audit.hold_book import HoldBook
 from gateway.keys.key_store import KeyStore
 from policies.approval.two_persons import MAX_OPEN, NAMESPACE, VALID_S
+from policies.audit_record import Stamp
 from policies.errors import AuditUnavailable
 from tests.ssh_people import Person, needs_ssh_keygen
-from tests.unit.gateway.admin.desk import Desk
+from tests.unit.gateway.admin.desk import NOW_S, Desk
 
 pytestmark = needs_ssh_keygen
 
@@ -222,6 +223,8 @@ def test_who_the_signers_are_is_told_at_a_start(people):
 
 async def test_the_look_for_what_ended_goes_on_after_a_fault(desk, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(request_expiry, "LOOK_S", 0.0)
+    after_us = int((NOW_S + VALID_S + 1) * 1e6)
+    monkeypatch.setattr(request_expiry, "stamp_now", lambda: Stamp(after_us, 5, "boot"))
     calls = []
 
     async def record(entry: dict) -> None:
@@ -229,7 +232,7 @@ async def test_the_look_for_what_ended_goes_on_after_a_fault(desk, tmp_path, mon
         if len(calls) == 1:
             raise AuditUnavailable("audit_enospc")
 
-    await ask(desk)  # at the desk's time, long after the clock's: one from the future has ended
+    await ask(desk)
     looking = asyncio.create_task(keep_to_expiry(desk.consents.book, record))
     for _ in range(100):
         await asyncio.sleep(0)

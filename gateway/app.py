@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -67,9 +68,10 @@ from gateway.limits.shared_store import open_shared_store
 from gateway.listeners import make_listener, open_tls, settings_of
 from gateway.metrics import Metrics
 from gateway.metrics_page import MetricsPage
+from gateway.outbound_clients import OutboundClients
 from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.kept_policy import KeptPolicy
-from gateway.policy_file.policy_reading import PolicyFile, Written
+from gateway.policy_file.policy_reading import Written, open_policy_file
 from gateway.policy_file.policy_watch import PolicyWatch, WatchParts
 from gateway.policy_in_force import PolicyInForce
 from gateway.readiness import Facts, Lack, lacks
@@ -82,6 +84,7 @@ from gateway.scheduling.open_scheduler import open_scheduler
 from gateway.scheduling.shared_queue import SharedQueue
 from gateway.setting import Setting, admin_gid
 from gateway.stream_watch import StreamWatch
+from gateway.tokens.key_set_fetch import open_fetch
 from gateway.tokens.token_verifier import TokenVerifier
 from gateway.upstreams.ollama import OllamaUpstream
 from gateway.worker_deaths import WorkerDeaths
@@ -127,7 +130,7 @@ class App:
         self._process = f"{place}:{secrets.token_hex(4)}"
         self._pool = open_pool(setting.home, self._process)
         self.dispatcher = Dispatcher(
-            open_engines(setting.config.upstreams, setting.home, self._pool),
+            open_engines(setting.config, setting.home, self._pool),
             self._clock,
             self.metrics.step,
             self._target_changed,
@@ -351,7 +354,9 @@ class App:
 
     def _open_tokens(self) -> TokenVerifier:
         """The policy's issuers; after any revocation each token is proven anew."""
-        tokens = TokenVerifier(self._clock, self._setting.home.path, self._note_later)
+        clients = OutboundClients(self._setting.config.egress, self._setting.home.path)
+        opener = partial(open_fetch, home=self._setting.home.path, clients=clients)
+        tokens = TokenVerifier(self._clock, opener, self._note_later)
         tokens.take(self._setting.in_force.policy.issuers)
         self._keys.revocations.subscribe(tokens.flush)
         return tokens
@@ -391,7 +396,7 @@ class App:
             live_keys=self._key_watch.active_by_team,
             refused=self.metrics.policy_refused,
         )
-        file = PolicyFile(setting.policy_file, setting.config.policy.signers, ContentTermsBook(setting.home.path))
+        file = open_policy_file(setting.policy_file, setting.config, setting.home.path)
         return PolicyWatch(file, setting.in_force, parts)
 
     def _keep_policy(self, written: Written) -> None:
@@ -471,8 +476,7 @@ class App:
             ),
             acts_alone=not self._consents.signers,
         )
-        config = self._setting.config
-        return open_console(config.console, config.store, world, self._peppers, self.metrics)
+        return open_console(self._setting.config, world, self._peppers, self.metrics)
 
     def _console_sessions(self) -> tuple[Sessions, Judge] | None:
         return (self._console.sessions, self._console.judge) if self._console is not None else None

@@ -5,10 +5,10 @@ from pathlib import Path
 from engine.interface import Engine
 from engine.plan_file import read_plan
 from engine.pool import Pool
-from gateway.configuration.settings import UpstreamSettings
+from gateway.configuration.settings import Config, UpstreamSettings
 from gateway.homes.home import Home
 from gateway.homes.run_folder import LOADER_SOCKET, PLAN_FILE
-from gateway.outbound import Outbound
+from gateway.outbound_clients import OutboundClients
 from gateway.upstreams.ollama import OllamaUpstream
 
 
@@ -20,17 +20,18 @@ def open_pool(home: Home, name: str = "") -> Pool | None:
     return Pool(read_plan(plan_file), loader_socket=str(home.run / LOADER_SOCKET), name=name)
 
 
-def open_engines(upstreams: tuple[UpstreamSettings, ...], home: Home, pool: Pool | None) -> tuple[Engine, ...]:
+def open_engines(config: Config, home: Home, pool: Pool | None) -> tuple[Engine, ...]:
     """All engines, the pool first: a name that both have is the pool's."""
-    beyond = [_open_upstream(each, home.path) for each in upstreams]
+    clients = OutboundClients(config.egress, home.path)
+    beyond = [_open_upstream(each, home.path, clients) for each in config.upstreams]
     return (*([pool] if pool is not None else []), *beyond)
 
 
-def _open_upstream(settings: UpstreamSettings, home: Path) -> Engine:
+def _open_upstream(settings: UpstreamSettings, home: Path, clients: OutboundClients) -> Engine:
     key_file = home / settings.api_key_file if settings.api_key_file else None
-    outbound = Outbound(
+    outbound = clients.open(
         settings.url,
-        ca_file=home / settings.ca_file if settings.ca_file else None,
+        ca_file=settings.ca_file,
         api_key=key_file.read_text(encoding="ascii").strip() if key_file else "",
         connect_timeout_s=settings.connect_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -32,6 +33,24 @@ class OutboundRefused(Exception):
         self.body = body
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How to get to a host.
+
+    `ca_file` is a PEM bundle of whom to trust in place of the system's authorities. `proxy` is the URL of an HTTP proxy
+    that is asked for a tunnel, for https alone, `proxy_login` who we are there: user and password.
+    `unsafe_any_certificate` is for questions that hold no secret, and whose answer nobody trusts.
+    """
+
+    ca_file: Path | None = None
+    proxy: str | None = None
+    proxy_login: tuple[str, str] | None = field(default=None, repr=False)
+    unsafe_any_certificate: bool = False
+
+
+STRAIGHT = Way()
+
+
 class Outbound:
     """A client for one base URL."""
 
@@ -39,25 +58,26 @@ class Outbound:
         self,
         base_url: str,
         *,
-        ca_file: Path | None,
-        api_key: str,
         connect_timeout_s: float,
         idle_timeout_s: float,
-        unsafe_any_certificate: bool = False,
+        api_key: str = "",
+        way: Way = STRAIGHT,
     ) -> None:
-        """`unsafe_any_certificate` is for questions that hold no secret, and whose answer nobody trusts."""
+        """Raises OSError for a bundle that cannot be used, ValueError for a proxy before what is not https."""
+        over_tls = base_url.startswith("https:")
+        if way.proxy is not None and not over_tls:
+            raise ValueError("a proxy would read what is sent in clear")
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._tls = (
-            _tls_context(ca_file, verified=not unsafe_any_certificate) if base_url.startswith("https:") else False
-        )
+        self._tls = _tls_context(way) if over_tls else False
+        self._proxy = way.proxy
+        self._proxy_headers = {"Proxy-Authorization": _basic(*way.proxy_login)} if way.proxy_login is not None else None
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=idle_timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
     def show_password(self, user: str, password: str) -> None:
-        """Show these with every request (RFC 7617), in place of a key; before the first one only."""
-        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {pair}"}
+        """Show these with every request, in place of a key; before the first one only."""
+        self._headers = {"Authorization": _basic(user, password)}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -93,7 +113,7 @@ class Outbound:
             async with asyncio.timeout(total_s), self._send(method, path, body) as response:
                 return response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-            raise OutboundFault(type(fault).__name__) from None
+            raise OutboundFault(_told(fault)) from None
 
     @contextlib.asynccontextmanager
     async def lines(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -111,21 +131,28 @@ class Outbound:
                     raise OutboundRefused(response.status, await _read_bounded(response, MAX_REFUSAL_BYTES))
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-            raise OutboundFault(type(fault).__name__) from None
+            raise OutboundFault(_told(fault)) from None
 
     def _send(
         self, method: str, path: str, body: bytes | None, content_type: str = "application/json"
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         url = self._base_url + path
-        headers = {"Content-Type": content_type}
+        # Not the session's: aiohttp shows a session's Authorization to the proxy too, as its own, before TLS begins.
+        headers = {**self._headers, "Content-Type": content_type}
         return self._client().request(
-            method, url, data=body, headers=headers, allow_redirects=False, ssl=self._tls or True
+            method,
+            url,
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            ssl=self._tls or True,
+            proxy=self._proxy,
+            proxy_headers=self._proxy_headers,
         )
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                headers=self._headers,
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
@@ -137,9 +164,21 @@ class Outbound:
         return self._session
 
 
-def _tls_context(ca_file: Path | None, *, verified: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    if not verified:
+def _told(fault: Exception) -> str:
+    """The fault in a word, with nothing in it that the other side wrote."""
+    if isinstance(fault, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with status {fault.status}"
+    return type(fault).__name__
+
+
+def _basic(user: str, password: str) -> str:
+    """RFC 7617."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def _tls_context(way: Way) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=way.ca_file)
+    if way.unsafe_any_certificate:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

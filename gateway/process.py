@@ -32,9 +32,9 @@ from gateway.http.tls_context import TlsFault
 from gateway.keys.pepper import UnfitPepper
 from gateway.limits.redis_connection import SharedStoreFault
 from gateway.logs import configure_logs
-from gateway.policy_file.content_terms import ContentTermsBook
+from gateway.outbound import OutboundFault
 from gateway.policy_file.kept_policy import KeptPolicy
-from gateway.policy_file.policy_reading import PolicyFile
+from gateway.policy_file.policy_reading import open_policy_file
 from gateway.setting import Setting, UnknownGroup
 from policies.access import ListenerName
 from policies.errors import AuditUnavailable, PolicyUnavailable
@@ -50,6 +50,7 @@ FAULTS = (
     SharedStoreFault,
     NoPlace,
     AuditNotOpened,
+    OutboundFault,
     KeysNotOpened,
     HomeInUse,
     UnfitPepper,
@@ -113,9 +114,7 @@ def _read_setting(arguments: argparse.Namespace) -> Setting:
         home=home,
         config=config,
         policy_file=arguments.policy,
-        in_force=KeptPolicy(home.run).load(
-            PolicyFile(arguments.policy, config.policy.signers, ContentTermsBook(home.path))
-        ),
+        in_force=KeptPolicy(home.run).load(open_policy_file(arguments.policy, config, home.path)),
         sockets=sockets,
         groups_configured=not config.tls.host_openssl_config,
     )

@@ -21,6 +21,7 @@ from gateway.clock import Clock, unix_s
 from gateway.gate import Gate
 from gateway.keys.key_store import KeyStore
 from gateway.machine.clock_state import read_clock_state
+from gateway.outbound import OutboundFault
 from gateway.setting import Setting
 from policies.auditing.refusal_sampling import RefusalSampling
 
@@ -88,10 +89,12 @@ def _open_anchors(setting: Setting, place: str, clock: Clock, note: Note) -> Anc
     audit, home = setting.config.audit, setting.home
     folder = home.audit / place
     try:
-        places = open_places(audit, home.path, folder, lambda: unix_s(clock))
+        places = open_places(setting.config, home.path, folder, lambda: unix_s(clock))
     except OSError as fault:
         named = fault.filename or "a certificate of audit.witnesses or audit.anchors"
         raise AuditNotOpened(f"cannot use {named}: {fault.strerror or fault}: see audit in config.yaml") from None
+    except OutboundFault as fault:
+        raise AuditNotOpened(f"{fault}: see audit and egress in config.yaml") from None
     return Anchors(audit, places, folder, clock, note)
 
 

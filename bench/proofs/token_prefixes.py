@@ -11,7 +11,6 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
@@ -59,7 +58,7 @@ def tokens(private: Ed25519PrivateKey, count: int, shared: int) -> Iterator[tupl
 async def mix_ups(count: int, shared: int) -> dict[str, int]:
     """How often a token of `count` was taken for another's, and what else was seen on the way."""
     private = Ed25519PrivateKey.generate()
-    verifier = TokenVerifier(SystemClock(), Path(), lambda _event, _details: None, lambda _issuer, _home: Keys(private))
+    verifier = TokenVerifier(SystemClock(), lambda _issuer: Keys(private), lambda _event, _details: None)
     verifier.take({"id": ISSUER})
     people = dict(tokens(private, count, shared))
     order = list(people.items())

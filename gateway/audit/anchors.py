@@ -21,8 +21,9 @@ from gateway.audit.anchor_witness import WitnessAnchor
 from gateway.audit.anchor_words import ANCHORED_NAME
 from gateway.audit.checkpoint_file import last_note
 from gateway.clock import Clock
-from gateway.configuration.settings import AuditSettings
+from gateway.configuration.settings import AuditSettings, Config
 from gateway.outbound import Outbound
+from gateway.outbound_clients import OutboundClients
 from policies.auditing.anchor_due import AnchorDue
 from policies.auditing.cosignature import read_cosignature_vkey
 from policies.errors import AuditUnavailable
@@ -36,24 +37,26 @@ log = structlog.get_logger("corral.anchors")
 Entry = dict[str, Any]
 
 
-def open_places(settings: AuditSettings, home: Path, folder: Path, unix_s: Callable[[], float]) -> list[Place]:
-    """The places that the settings name. Raises OSError for a file of theirs that cannot be read."""
+def open_places(config: Config, home: Path, folder: Path, unix_s: Callable[[], float]) -> list[Place]:
+    """The places that `config.audit` names. Raises OSError, OutboundFault for files that cannot be used."""
+    settings, clients = config.audit, OutboundClients(config.egress, home)
     places: list[Place] = []
     for witness in settings.witnesses:
-        client = _client(witness.url, _under(home, witness.ca_file), "")
+        client = _client(clients, witness.url, witness.ca_file, "")
         places.append(WitnessAnchor(client, read_cosignature_vkey(witness.vkey), folder))
     for anchor in settings.anchors:
-        ca_file = _under(home, anchor.ca_file)
         if anchor.file is not None:
             places.append(FileAnchor(home / anchor.file))
         if anchor.syslog is not None:
             address = urlsplit(f"//{anchor.syslog}")
-            tls = ssl.create_default_context(cafile=ca_file)
+            way = config.egress.way("syslog+tls", address.hostname or "", address.port or 0)
+            ca_file = anchor.ca_file or (way.ca_file if way is not None else None)
+            tls = ssl.create_default_context(cafile=_under(home, ca_file))
             places.append(SyslogAnchor(address.hostname or "", address.port or 0, tls, unix_s))
         if anchor.http is not None:
             key_file = _under(home, anchor.api_key_file)
             api_key = key_file.read_text(encoding="ascii").strip() if key_file is not None else ""
-            places.append(HttpAnchor(anchor.http, _client(anchor.http, ca_file, api_key)))
+            places.append(HttpAnchor(anchor.http, _client(clients, anchor.http, anchor.ca_file, api_key)))
     return places
 
 
@@ -174,8 +177,8 @@ def _under(home: Path, name: str | None) -> Path | None:
     return home / name if name is not None else None
 
 
-def _client(url: str, ca_file: Path | None, api_key: str) -> Outbound:
-    return Outbound(
+def _client(clients: OutboundClients, url: str, ca_file: str | None, api_key: str) -> Outbound:
+    return clients.open(
         url,
         ca_file=ca_file,
         api_key=api_key,

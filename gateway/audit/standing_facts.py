@@ -5,10 +5,11 @@ scheme, host and port are told. What a report makes of them is decided in polici
 report_keys.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.configuration.called_hosts import called_by_config, called_by_policy
 from gateway.configuration.settings import Config
 from policies.audit_record import clean
 from policies.auditing.person_fields import person_of
@@ -34,8 +35,9 @@ def settings_told(config: Config, policy: Policy) -> dict[str, Items]:
 
 
 def hosts_told(config: Config, policy: Policy) -> dict[str, Items]:
-    """Every host that Corral itself may call, and what for."""
-    found = {(what, _origin(url)) for what, url in (*_of_config(config), *_of_policy(policy))}
+    """Every host that Corral itself may call, and what for; the proxies on the way among them."""
+    found = {(clean(each.what), _origin(each.url)) for each in (*called_by_config(config), *called_by_policy(policy))}
+    found |= {("proxy", _origin(each.proxy)) for each in config.egress.hosts or () if each.proxy is not None}
     return {"hosts": [{"what": what, "host": host} for what, host in sorted(found)]}
 
 
@@ -61,28 +63,6 @@ def _key(record: KeyRecord | PublicKeyRecord, pseudonym: Callable[[str], str]) -
 def _is_past(record: KeyRecord | PublicKeyRecord, now_s: float) -> bool:
     ends = [at for at in (record.ends_s, record.revoked_s) if at is not None]
     return min(ends, default=now_s) < now_s - ENDED_S
-
-
-def _of_config(config: Config) -> Iterator[tuple[str, str]]:
-    yield from ((f"upstream {clean(each.name)}", each.url) for each in config.upstreams)
-    yield from (("witness", each.url) for each in config.audit.witnesses)
-    for anchor in config.audit.anchors:
-        if anchor.http is not None:
-            yield "anchor", anchor.http
-        if anchor.syslog is not None:
-            yield "anchor", f"syslog+tls://{anchor.syslog}"
-    if config.store is not None:
-        yield "store", config.store.url
-
-
-def _of_policy(policy: Policy) -> Iterator[tuple[str, str]]:
-    for name, issuer in policy.issuers.items():
-        what = f"issuer {clean(name)}"
-        if issuer.jwks_url is not None:
-            yield what, issuer.jwks_url
-        if issuer.discovery:
-            yield what, issuer.discovery_url or issuer.issuer
-        yield from ((what, f"https://{host}") for host in issuer.jwks_hosts)
 
 
 def _origin(url: str) -> str:

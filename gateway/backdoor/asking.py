@@ -4,14 +4,14 @@ Nothing that it says is kept but the status of its answer and the number of mode
 """
 
 import contextlib
-from pathlib import Path
 
 import msgspec
 
 from gateway.backdoor.engine_kinds import routes_of
 from gateway.backdoor.findings import REFUSALS, Finding, Look, Verdict
 from gateway.backdoor.suspects import Suspect
-from gateway.outbound import Outbound, OutboundFault, OutboundRefused
+from gateway.outbound import Outbound, OutboundFault, OutboundRefused, Way
+from gateway.outbound_clients import OutboundClients
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 5.0
@@ -27,31 +27,36 @@ class _Tags(msgspec.Struct):
     data: msgspec.Raw | None = None
 
 
-async def ask(suspect: Suspect, home: Path | None) -> Look:
-    """What the suspect answers on the first of its addresses that answers at all. `home` is where a CA file lies."""
+async def ask(suspect: Suspect, clients: OutboundClients) -> Look:
+    """What the suspect answers on the first of its addresses that answers at all.
+
+    `clients` are for upstreams elsewhere; a server of this machine is asked without leaving it.
+    """
     silent = Look(suspect=suspect, verdict="silent")
     for url in suspect.urls:
-        with contextlib.suppress(OSError):  # a CA file that cannot be read: nothing was asked, nothing is known
-            look = await _ask_at(url, suspect, home)
+        with contextlib.suppress(OutboundFault):  # no bundle, or no way there: nothing was asked
+            look = await _ask_at(url, suspect, clients)
             if look.verdict != "silent":
                 return look
     return silent
 
 
-async def _ask_at(url: str, suspect: Suspect, home: Path | None) -> Look:
-    ca_file = home / suspect.ca_file if home is not None and suspect.ca_file else None
-    outbound = Outbound(
-        url,
-        ca_file=ca_file,
-        api_key="",
-        connect_timeout_s=CONNECT_TIMEOUT_S,
-        idle_timeout_s=ANSWER_TIMEOUT_S,
-        unsafe_any_certificate=suspect.here,
-    )
+async def _ask_at(url: str, suspect: Suspect, clients: OutboundClients) -> Look:
+    outbound = _client(url, suspect, clients)
     try:
         return await _ask_all(outbound, suspect)
     finally:
         await outbound.close()
+
+
+def _client(url: str, suspect: Suspect, clients: OutboundClients) -> Outbound:
+    """Raises OutboundFault."""
+    if suspect.here:
+        way = Way(unsafe_any_certificate=True)
+        return Outbound(url, connect_timeout_s=CONNECT_TIMEOUT_S, idle_timeout_s=ANSWER_TIMEOUT_S, way=way)
+    return clients.open(
+        url, ca_file=suspect.ca_file, connect_timeout_s=CONNECT_TIMEOUT_S, idle_timeout_s=ANSWER_TIMEOUT_S
+    )
 
 
 async def _ask_all(outbound: Outbound, suspect: Suspect) -> Look:

@@ -19,6 +19,7 @@ from gateway.backdoor.findings import UNCHECKED, BackDoors, Look
 from gateway.backdoor.listening_sockets import Listening, read_listening
 from gateway.backdoor.suspects import Suspect, find_suspects, is_here
 from gateway.configuration.settings import BackDoorSettings, Config, UpstreamSettings
+from gateway.outbound_clients import OutboundClients
 from policies.addresses.networks import read_address
 
 RETRY_S = 15.0
@@ -161,10 +162,11 @@ def watch_from(
 ) -> BackDoorWatch:
     """The watch of a gateway process that listens on `sockets`; `hold` is told targets, not names of upstreams."""
     own = tuple(Listening(str(read_address(name[0])), name[1]) for name in (each.getsockname() for each in sockets))
+    clients = OutboundClients(config.egress, home)
     around = Surroundings(
         listening=read_listening,
         own=lambda: own,
-        ask=lambda suspect: ask(suspect, home),
+        ask=lambda suspect: ask(suspect, clients),
         note=note,
         hold=lambda held: hold({f"upstream:{name}": reason for name, reason in held.items()}),
     )

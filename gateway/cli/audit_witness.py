@@ -230,10 +230,10 @@ def _fetch(arguments: argparse.Namespace) -> bytes:
 
 
 async def _fetch_page(url: str, ca_file: Path | None) -> bytes:
-    from gateway.outbound import Outbound, OutboundFault, OutboundRefused
+    from gateway.outbound import Outbound, OutboundFault, OutboundRefused, Way
 
     try:
-        client = Outbound(url, ca_file=ca_file, api_key="", connect_timeout_s=10.0, idle_timeout_s=FETCH_S)
+        client = Outbound(url, connect_timeout_s=10.0, idle_timeout_s=FETCH_S, way=Way(ca_file=ca_file))
     except OSError as fault:
         raise CommandFault(f"cannot read {ca_file}: {fault}", status=BAD_INPUT) from None
     try:

@@ -12,7 +12,7 @@ from gateway.cli import policy_explain
 from gateway.cli.output import BAD_INPUT, CommandFault, complain, emit
 
 if TYPE_CHECKING:
-    from gateway.configuration.settings import SignerSettings
+    from gateway.configuration.settings import Config
     from gateway.policy_file.policy_reading import Written
     from policies.policy import Policy
 
@@ -43,9 +43,9 @@ def check(arguments: argparse.Namespace) -> int:
     path = _path(arguments)
     try:
         written, policy = read_policy(path)
+        signatures = _judged(arguments, path)
     except ConfigFaults as faults:
         return _refuse(arguments, faults.faults)
-    signatures = _signatures(arguments, path)
     remarks = _remarks(arguments, path, written, policy)
     summary = {
         "file": str(path),
@@ -102,7 +102,8 @@ def sign(arguments: argparse.Namespace) -> int:
 
     from gateway.policy_file.policy_reading import NAMESPACE
 
-    path, signers = _path(arguments), _signers(arguments)
+    path, config = _path(arguments), _config(arguments)
+    signers = config.policy.signers if config is not None else None
     command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(arguments.key.expanduser()), str(path)]
     names = [each.name for each in signers.read()] if signers else []
     needed = signers.required if signers else 0
@@ -146,29 +147,32 @@ def _remarks(arguments: argparse.Namespace, path: Path, written: "Written", poli
     return [f"warning: {text}" for text in (*placed, *orphans)]
 
 
-def _signatures(arguments: argparse.Namespace, path: Path) -> str:
-    """Who signed FILE, where somebody has to; nothing to say where nobody has."""
-    from gateway.homes.home import open_home
-    from gateway.policy_file.content_terms import ContentTermsBook
-    from gateway.policy_file.policy_reading import PolicyFile, Unsigned
+def _judged(arguments: argparse.Namespace, path: Path) -> str:
+    """Who signed FILE, where somebody has to; nothing to say where nobody has.
 
-    signers = _signers(arguments)
-    if signers is None:
+    Raises ConfigFaults for what the home's config.yaml does not allow.
+    """
+    from gateway.homes.home import open_home
+    from gateway.policy_file.policy_reading import Unsigned, open_policy_file
+
+    config = _config(arguments)
+    if config is None:
         return ""
-    file = PolicyFile(path, signers, ContentTermsBook(open_home(arguments.home).path))
+    file = open_policy_file(path, config, open_home(arguments.home).path)
     try:
-        return f"signed by {file.judge(file.read()).author}"
+        author = file.judge(file.read()).author
     except Unsigned as fault:
         return f"warning: {fault}"
+    return f"signed by {author}" if config.policy.signers is not None else ""
 
 
-def _signers(arguments: argparse.Namespace) -> "SignerSettings | None":
-    """The home's signers; none where there is no home. Raises CommandFault for a config.yaml with faults."""
+def _config(arguments: argparse.Namespace) -> "Config | None":
+    """The home's config.yaml; none where there is no home. Raises CommandFault for one with faults."""
     from gateway.configuration.config import ConfigFaults, load_config
     from gateway.homes.home import NoHome, open_home
 
     try:
-        return load_config(open_home(arguments.home).config).policy.signers
+        return load_config(open_home(arguments.home).config)
     except NoHome:
         return None
     except ConfigFaults as faults:

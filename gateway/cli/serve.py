@@ -48,8 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site, Policy]":
     """Both files; the faults of both together."""
     from gateway.configuration.config import ConfigFaults, load_config, load_policy
-    from gateway.policy_file.content_terms import ContentTermsBook
-    from gateway.policy_file.policy_reading import PolicyFile
+    from gateway.policy_file.policy_reading import open_policy_file
     from gateway.supervision.site import Site
 
     config_file, policy_file = (config or home.config).resolve(), (policy or home.policy).resolve()
@@ -61,7 +60,7 @@ def _load(home: "Home", config: Path | None, policy: Path | None) -> "tuple[Site
         except ConfigFaults as more:
             raise ConfigFaults(f"{faults}\n{more}") from None
         raise
-    people = PolicyFile(policy_file, settings.policy.signers, ContentTermsBook(home.path)).load().policy
+    people = open_policy_file(policy_file, settings, home.path).load().policy
     return Site(home=home, config_file=config_file, policy_file=policy_file, config=settings), people
 
 

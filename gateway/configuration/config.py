@@ -5,15 +5,17 @@ All faults of a file are listed together, one a line: `file:line: path.to.key: w
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.configuration.called_hosts import called_by_policy, uncalled
 from gateway.configuration.config_checks import config_misfits, policy_misfits
 from gateway.configuration.config_faults import Misfits, fit
 from gateway.configuration.settings import Config
 from gateway.configuration.yaml_tree import Misfit, Tree, YamlFault, read_tree
 from gateway.homes.plain_file import open_plain
+from policies.addresses.egress import ANYWHERE, Egress
 from policies.auditing.report_prices import Prices
 from policies.policy import Policy
 
@@ -51,9 +53,17 @@ def parse_config(data: bytes, path: Path) -> Config:
     return _parse(data, path, Config, config_misfits)
 
 
-def parse_policy(data: bytes, path: Path) -> Policy:
-    """`load_policy` for bytes already read, so that what is hashed is what is used."""
-    return _parse(data, path, Policy, policy_misfits)
+def parse_policy(data: bytes, path: Path, egress: Egress = ANYWHERE) -> Policy:
+    """`load_policy` for bytes already read, so that what is hashed is what is used.
+
+    A policy that names hosts which `egress` does not let be called has faults too.
+    """
+
+    def misfits(policy: Policy) -> Iterator[Misfit]:
+        yield from policy_misfits(policy)
+        yield from uncalled(egress, called_by_policy(policy))
+
+    return _parse(data, path, Policy, misfits)
 
 
 def read_policy_data(data: dict[str, Any]) -> Policy:

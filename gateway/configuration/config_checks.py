@@ -5,9 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from gateway.configuration.anchor_checks import anchor_misfits
+from gateway.configuration.called_hosts import called_by_config, split_url, uncalled
 from gateway.configuration.settings import Config, ListenSettings, StoreSettings, UpstreamSettings
 from gateway.configuration.store_url import read_store_url
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
@@ -57,6 +57,7 @@ def config_misfits(config: Config) -> Iterator[Misfit]:
     yield from _within(config.audit, "reserve_bytes", MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES, ("audit",))
     yield from _within(config.audit, "full_refusals_per_minute", 1, MAX_FULL_REFUSALS, ("audit",))
     yield from anchor_misfits(config.audit)
+    yield from uncalled(config.egress, called_by_config(config))
 
 
 def policy_misfits(policy: Policy) -> Iterator[Misfit]:
@@ -153,7 +154,7 @@ def _upstreams(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[Misfit]:
 
 def _url(upstream: UpstreamSettings, path: Path) -> Iterator[Misfit]:
     """The upstream's address: http only on this machine, since prompts cross it in clear; no secret inside."""
-    url = _read_url(upstream.url)
+    url = split_url(upstream.url)
     place = (*path, "url")
     if url is None or url.scheme not in ("http", "https") or not url.hostname:
         yield Misfit(place, "must be an http or https address, such as https://models.example:11434")
@@ -182,18 +183,6 @@ def _store(store: StoreSettings, path: Path) -> Iterator[Misfit]:
         yield Misfit((*path, "password_file"), "is required unless the store is a Unix socket")
     if not url.tls and store.ca_file is not None:
         yield Misfit((*path, "ca_file"), "is for rediss only")
-
-
-def _read_url(text: str) -> SplitResult | None:
-    """The parts of a URL; None for what is none, spaces, control characters and wild ports included."""
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return None
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:
-        return None
-    return url
 
 
 def _above_zero(settings: Any, name: str, path: Path) -> Iterator[Misfit]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.configuration.settings import ConsoleSettings, StoreSettings
+from gateway.configuration.settings import Config, StoreSettings
 from gateway.console.answering import Answering
 from gateway.console.asked import Desk
 from gateway.console.assets import load_assets
@@ -62,14 +62,13 @@ class OpenedConsole:
             await self.provider.close()
 
 
-def open_console(
-    settings: ConsoleSettings, store: StoreSettings | None, world: World, peppers: Mapping[int, bytes], metrics: Metrics
-) -> OpenedConsole:
+def open_console(config: Config, world: World, peppers: Mapping[int, bytes], metrics: Metrics) -> OpenedConsole:
     """The console of `world`.
 
     Raises PolicyUnavailable, SharedStoreFault, ClientSecretFault, and ValueError for faulty parts of our own.
     """
-    provider = open_provider(settings.oidc, store, world.home.path, world.clock) if settings.oidc is not None else None
+    settings, store = config.console, config.store
+    provider = open_provider(config, world.home.path, world.clock)
     world, gate = replace(world, oidc=provider), world.gate
     sessions = Sessions(open_session_store(store, world.home), peppers, secrets.token_bytes)
     judge = Judge(gate, world.keys, world.clock, settings.oidc.issuer if settings.oidc is not None else "")

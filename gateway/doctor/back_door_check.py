@@ -12,6 +12,8 @@ from gateway.backdoor.findings import UNCHECKED
 from gateway.backdoor.listening_sockets import Listening, read_listening
 from gateway.configuration.settings import BackDoorSettings, Config
 from gateway.doctor.complaint import Complaint
+from gateway.outbound_clients import OutboundClients
+from policies.addresses.egress import ANYWHERE
 from policies.addresses.networks import read_address
 
 CHECK = "back door"
@@ -22,10 +24,11 @@ def look_now(
     home: Path | None, config: Config | None, listening: Callable[[], Iterable[Listening]] = read_listening
 ) -> dict[str, Any]:
     """The result of a look made here and now, as a running gateway shows its own."""
+    clients = OutboundClients(config.egress if config is not None else ANYWHERE, home or Path())
     around = Surroundings(
         listening=listening,
         own=lambda: _own(config),
-        ask=lambda suspect: ask(suspect, home),
+        ask=lambda suspect: ask(suspect, clients),
         note=lambda _event, _details: None,
         hold=lambda _held: None,
         error=lambda _event, **_details: None,  # it is told below, and no log line may stand among the answer's

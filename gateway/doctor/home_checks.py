@@ -11,8 +11,7 @@ from gateway.configuration.config import ConfigFaults, load_config, load_policy
 from gateway.configuration.settings import Config
 from gateway.doctor.complaint import Complaint
 from gateway.homes.home import Home
-from gateway.policy_file.content_terms import ContentTermsBook
-from gateway.policy_file.policy_reading import PolicyFile
+from gateway.policy_file.policy_reading import open_policy_file
 from gateway.supervision.startup_checks import startup_faults
 from gateway.supervision.startup_files import file_faults
 from policies.certificates.tls_expiry import FileEnd, due_warnings
@@ -32,8 +31,8 @@ def read_files(home: Home) -> tuple[Config | None, Policy | None, list[Complaint
         complaints += map(_file_complaint, faults.faults)
     try:
         policy = load_policy(home.policy)
-        signers = config.policy.signers if config is not None else None
-        PolicyFile(home.policy, signers, ContentTermsBook(home.path)).load()  # whether it is signed
+        if config is not None:
+            open_policy_file(home.policy, config, home.path).load()  # whether it is signed, and whom it would call
     except ConfigFaults as faults:
         complaints += map(_file_complaint, faults.faults)
     return config, policy, complaints

@@ -9,6 +9,7 @@ from gateway.configuration.settings import Config
 from gateway.console.oidc.provider_link import ProviderLink
 from gateway.console.oidc.provider_parts import ClientSecretFault, read_secret
 from gateway.doctor.complaint import Complaint
+from gateway.outbound_clients import OutboundClients
 
 CHECK = "console"
 
@@ -24,7 +25,8 @@ def sign_in_complaints(home: Path, config: Config) -> Iterator[Complaint]:
         remedy = "put the secret that the provider shows for this client into the file, and nothing else"
         yield Complaint(check=CHECK, what=str(fault), why="nobody can sign in through the provider", remedy=remedy)
         return
-    link = ProviderLink(oidc.client(), secret, home, SystemClock(), lambda _issuer, _cause: None)  # it is told below
+    clients = OutboundClients(config.egress, home)
+    link = ProviderLink(oidc.client(), secret, clients, SystemClock(), lambda _issuer, _cause: None)  # it is told below
     if fault_text := asyncio.run(_examined(link)):
         yield Complaint(
             check=CHECK,

@@ -9,6 +9,7 @@ Rules, in this order:
  3. The bytes are a policy without a fault.
  4. With signers, a policy that keeps more of what is said, or for a shorter time, than the one in force before needs
     the signatures of two (policies/approval/content_change.py), however few are required otherwise.
+ 5. The policy's issuers are hosts that `egress` in config.yaml lets be called.
 """
 
 import contextlib
@@ -22,9 +23,10 @@ from typing import Literal
 from msgspec import Struct
 
 from gateway.configuration.config import ConfigFaults, parse_policy, policy_hash, read_file
-from gateway.configuration.settings import SignerSettings
+from gateway.configuration.settings import Config, SignerSettings
 from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_in_force import PolicyInForce
+from policies.addresses.egress import ANYWHERE, Egress
 from policies.approval.content_change import NEEDED, changes_for_two
 from policies.policy import Policy
 from policies.policy_file.ssh_signature import MAX_SIGNATURE_BYTES, find_signers
@@ -56,12 +58,20 @@ class PolicyFile:
     """policy.yaml at `path`, with the signers that its policy needs, if any.
 
     `terms` is what the policy in force before keeps of content; without it (no home is meant) rule 4 is not judged.
+    `egress` is what rule 5 is judged by.
     """
 
-    def __init__(self, path: Path, signers: SignerSettings | None, terms: ContentTermsBook | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        signers: SignerSettings | None,
+        terms: ContentTermsBook | None = None,
+        egress: Egress = ANYWHERE,
+    ) -> None:
         self.path = path
         self._signers = signers
         self._terms = terms
+        self._egress = egress
 
     def states(self) -> tuple[FileState, ...]:
         """The state of the file and of each signature; another value means that something changed."""
@@ -80,7 +90,7 @@ class PolicyFile:
     def judge(self, written: Written) -> PolicyInForce:
         """The policy in `written`, with its authors. Raises Unsigned, or ConfigFaults for all its faults."""
         authors = self._authors(written)
-        policy = parse_policy(written.data, self.path)
+        policy = parse_policy(written.data, self.path, self._egress)
         self._demand_two(policy, authors)
         if not authors:
             return PolicyInForce(policy=policy, hash=written.hash)
@@ -130,6 +140,11 @@ class PolicyFile:
 
     def _is_signature(self, name: str) -> bool:
         return name.startswith(f"{self.path.name}.") and name.endswith(".sig")
+
+
+def open_policy_file(path: Path, config: Config, home: Path) -> PolicyFile:
+    """The policy file of the home at `home`, judged by all that `config` says of it."""
+    return PolicyFile(path, config.policy.signers, ContentTermsBook(home), config.egress)
 
 
 def file_state(path: Path) -> FileState:

@@ -12,9 +12,8 @@ import structlog
 
 from gateway.configuration.config import ConfigFaults, load_config
 from gateway.configuration.settings import Config
-from gateway.policy_file.content_terms import ContentTermsBook
 from gateway.policy_file.kept_policy import KeptPolicy
-from gateway.policy_file.policy_reading import PolicyFile
+from gateway.policy_file.policy_reading import open_policy_file
 from gateway.supervision.site import Site
 from gateway.supervision.start_faults import start_faults
 from policies.policy_file.policy_diff import walk
@@ -42,7 +41,7 @@ def may_replace(site: Site) -> bool:
     """Look at the files of `site` as they are now, log what is to be said, and decide. Blocks on the disk."""
     try:
         config = load_config(site.config_file)
-        file = PolicyFile(site.policy_file, config.policy.signers, ContentTermsBook(site.home.path))
+        file = open_policy_file(site.policy_file, config, site.home.path)
         in_force = KeptPolicy(site.home.run).load(file)
     except ConfigFaults as refusal:
         return _refuse(list(refusal.faults))

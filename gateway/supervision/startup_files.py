@@ -21,7 +21,7 @@ LEAST_FREE_BYTES = 1024 * 1024  # a few thousand records; with less, the first r
 def file_faults(home: Home, config: Config) -> list[str]:
     """All faults of the files that `config` and `home` name, one line each with its remedy."""
     faults = []
-    for name, path in (*_tls_files(home, config), *_anchor_authorities(home, config), *_oidc_authorities(home, config)):
+    for name, path in (*_tls_files(home, config), *_authorities(home, config)):
         faults += _unreadable(name, path)
     for name, path in _secrets(home, config):
         faults += _unreadable(name, path) or _readable_by_others(path)
@@ -46,19 +46,21 @@ def _tls_files(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
             yield f"tls.{name}", home.path / text
 
 
-def _anchor_authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
-    """Whom the gateway trusts to be a witness or a collector."""
+def _authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
+    """Whom the gateway trusts to be an upstream, a witness, a collector, an identity provider or a host of `egress`."""
+    for upstream in config.upstreams:
+        if upstream.ca_file is not None:
+            yield f"upstreams {upstream.name} ca_file", home.path / upstream.ca_file
     audit = config.audit
     for ca_file in (*(each.ca_file for each in audit.witnesses), *(each.ca_file for each in audit.anchors)):
         if ca_file is not None:
             yield "the ca_file of a witness or anchor", home.path / ca_file
-
-
-def _oidc_authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
-    """Whom the gateway trusts to be the console's identity provider."""
     oidc = config.console.oidc
     if config.console.enabled and oidc is not None and oidc.ca_file is not None:
         yield "console.oidc.ca_file", home.path / oidc.ca_file
+    for host in config.egress.hosts or ():
+        if host.ca_file is not None:
+            yield f"the ca_file of {host.host} under egress.hosts", home.path / host.ca_file
 
 
 def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
@@ -74,6 +76,9 @@ def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
             yield "the api_key_file of an anchor", home.path / anchor.api_key_file
     if config.console.enabled and config.console.oidc is not None:
         yield "console.oidc.client_secret_file", home.path / config.console.oidc.client_secret_file
+    for host in config.egress.hosts or ():
+        if host.proxy_login_file is not None:
+            yield f"the proxy_login_file of {host.host} under egress.hosts", home.path / host.proxy_login_file
 
 
 def _some_tls(config: Config) -> bool:

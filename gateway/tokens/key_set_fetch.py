@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.homes.plain_file import open_plain
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
+from gateway.outbound_clients import OutboundClients
 from policies.tokens.discovery import key_set_url
 from policies.tokens.issuer import Issuer
 from policies.tokens.issuer_url import IssuerUrl, read_issuer_url
@@ -74,9 +75,9 @@ class FileFetch:
 class UrlFetch:
     """An address, or the one that the discovery document names; that one is asked for again after a fault."""
 
-    def __init__(self, issuer: Issuer, ca_file: Path | None) -> None:
+    def __init__(self, issuer: Issuer, clients: OutboundClients) -> None:
         self._issuer = issuer
-        self._ca_file = ca_file
+        self._open = clients.open
         self._document_url = issuer.document_url()
         self._fixed_url = read_issuer_url(issuer.jwks_url) if issuer.jwks_url is not None else None
         self._found_url: IssuerUrl | None = None
@@ -115,28 +116,24 @@ class UrlFetch:
             return await client.fetch("GET", url.path or "/", max_body_bytes=MAX_DOCUMENT_BYTES, total_s=FETCH_S)
         except OutboundRefused as refused:
             raise KeySetFault(f"{url.origin} answered with status {refused.status}") from None
-        except (OutboundFault, OSError) as fault:
+        except OutboundFault as fault:
             raise KeySetFault(f"{url.origin} could not be asked: {fault}") from None
 
     def _client(self, origin: str) -> Outbound:
-        """The client for `origin`: its connection stays, so that a refresh needs no handshake."""
+        """The client for `origin`: its connection stays, so that a refresh needs no handshake. Raises OutboundFault."""
         client = self._clients.get(origin)
         if client is None:
-            try:
-                client = Outbound(
-                    origin, ca_file=self._ca_file, api_key="", connect_timeout_s=FETCH_S, idle_timeout_s=FETCH_S
-                )
-            except OSError as fault:  # the bundle's: nothing is sent yet
-                raise KeySetFault(f"{self._ca_file or 'the system authorities'}: {fault.strerror or fault}") from None
+            bundle = self._issuer.ca_file
+            client = self._open(origin, ca_file=bundle, connect_timeout_s=FETCH_S, idle_timeout_s=FETCH_S)
             self._clients[origin] = client
         return client
 
 
-def open_fetch(issuer: Issuer, home: Path) -> KeySetFetch:
+def open_fetch(issuer: Issuer, home: Path, clients: OutboundClients) -> KeySetFetch:
     """The fetch for `issuer`, its files relative to `home`."""
     if issuer.jwks_file is not None:
         return FileFetch(home / issuer.jwks_file)
-    return UrlFetch(issuer, home / issuer.ca_file if issuer.ca_file is not None else None)
+    return UrlFetch(issuer, clients)
 
 
 def _parsed(data: bytes) -> KeySet:

@@ -10,13 +10,12 @@ Nothing here answers with a doubt: a principal, or an error.
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import structlog
 from msgspec import Struct
 
 from gateway.clock import Clock
-from gateway.tokens.key_set_fetch import KeySetFetch, open_fetch
+from gateway.tokens.key_set_fetch import KeySetFetch
 from gateway.tokens.key_set_source import FROM_A_FILE, OVER_THE_NETWORK, KeySetSource
 from gateway.tokens.verified_cache import Proven, VerifiedCache
 from policies.credentials.client_certificate import ClientCertificate
@@ -47,11 +46,8 @@ class Judge(Struct, frozen=True):
 class TokenVerifier:
     """Verifies JWTs. `note(event, details)` tells the audit log of key sets lost and found; it must not block."""
 
-    def __init__(
-        self, clock: Clock, home: Path, note: Note, open_fetch: Callable[[Issuer, Path], KeySetFetch] = open_fetch
-    ) -> None:
+    def __init__(self, clock: Clock, open_fetch: Callable[[Issuer], KeySetFetch], note: Note) -> None:
         self._clock = clock
-        self._home = home
         self._note = note
         self._open_fetch = open_fetch
         self._judges: dict[str, Judge] = {}
@@ -142,7 +138,7 @@ class TokenVerifier:
         if known is not None and known.issuer.key_source == issuer.key_source:
             return Judge(name, issuer, known.source)
         pace = FROM_A_FILE if issuer.jwks_file is not None else OVER_THE_NETWORK
-        fetch = self._open_fetch(issuer, self._home)
+        fetch = self._open_fetch(issuer)
         return Judge(name, issuer, KeySetSource(fetch, self._clock, issuer.stale_s, self._teller(name), pace))
 
     def _teller(self, name: str) -> Callable[[str], None]:

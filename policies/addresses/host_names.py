@@ -32,7 +32,7 @@ class HostNames(Struct, frozen=True):
 
     def holds(self, host: str) -> bool:
         """Whether `host`, a name or an address without port, is among them."""
-        name = _one_spelling(host)
+        name = one_spelling(host)
         return name in self.exact or name.partition(".")[2] in self.parents
 
     def joined(self, other: "HostNames") -> "HostNames":
@@ -47,7 +47,7 @@ def read_host_names(texts: Iterable[str]) -> HostNames:
     """
     exact, parents = set(), set()
     for text in texts:
-        spelling = _one_spelling(text)
+        spelling = one_spelling(text)
         match = _NAME.fullmatch(spelling)
         if match is not None and match["wildcard"]:
             parents.add(match["name"])
@@ -63,7 +63,7 @@ def require_host(allowed: HostNames, headers: Iterable[tuple[bytes, bytes]], loc
     for name, value in headers:
         if name.lower() == b"host":
             host = _without_port(value.decode("latin-1"))
-            if not (allowed.holds(host) or (local and _one_spelling(local) == _one_spelling(host))):
+            if not (allowed.holds(host) or (local and one_spelling(local) == one_spelling(host))):
                 raise HostNotAllowed("host_not_allowed")
 
 
@@ -71,7 +71,8 @@ def _without_port(host: str) -> str:
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
-def _one_spelling(text: str) -> str:
+def one_spelling(text: str) -> str:
+    """A name or address, in the one way that names are compared: lower case, no final dot, no brackets."""
     name = text.lower().removesuffix(".")
     bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
     return ip_address(bare).compressed if _is_address(bare) else name

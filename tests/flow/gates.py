@@ -39,6 +39,7 @@ from policies.credentials.principal import Principal
 from policies.limiting.guessing import Guessing
 from policies.policy import KeyLimits, Policy, Team
 from tests.fakes import STAMP, FakeEngine, FakeIncoming, FakeReply, ManualClock, MemoryLog, card
+from tests.outbound import fetches
 
 PEPPERS = {1: b"p" * 32}
 BOTH = frozenset({"inference", "models"})
@@ -71,7 +72,7 @@ class TestGate:
         # Nobody keeps house here, so a test that is not about it must not find the copy too old.
         self.copy = TrustedCopy(self.store, self.clock, stale_keys_s)
         self.streams = StreamWatch(self.store, self.running, self.clock)
-        self.tokens = TokenVerifier(self.clock, folder, self._note)
+        self.tokens = TokenVerifier(self.clock, fetches(folder), self._note)
         self.verifiers = Verifiers(
             api_keys=ApiKeyVerifier(self.store, PEPPERS, self.clock),
             tokens=self.tokens,

@@ -16,6 +16,7 @@ from policies.credentials.credential import JwtCredential
 from policies.errors import Refused
 from policies.tokens.issuer import Issuer
 from tests.fakes import ManualClock
+from tests.outbound import fetches
 from tests.tokens import ISS, b64, claims, header, issuer, jwk, jwks, sign
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,7 @@ class Site:
         self.provider = provider
         self.clock = ManualClock()
         self.notes: list[str] = []
-        self.tokens = TokenVerifier(self.clock, Path(), lambda event, _details: self.notes.append(event))
+        self.tokens = TokenVerifier(self.clock, fetches(Path()), lambda event, _details: self.notes.append(event))
         self.tokens.take({"corp": self.believed()})
 
     def believed(self) -> Issuer:

@@ -7,13 +7,13 @@ RETRY_S waits for it; the others are told at once. Sessions that are open need n
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import structlog
 
 from gateway.clock import Clock
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused
+from gateway.outbound_clients import OutboundClients
 from gateway.tokens.key_set_fetch import MAX_DOCUMENT_BYTES, UrlFetch
 from gateway.tokens.key_set_source import KeySetSource
 from policies.console.oidc_endpoints import Endpoints, read_endpoints
@@ -44,7 +44,12 @@ class ProviderLink:
     """One provider. That it is away is told once until it is back; callers get PolicyUnavailable each time."""
 
     def __init__(
-        self, client: Client, secret: str, home: Path, clock: Clock, tell: Callable[[str, str], None] = log_fault
+        self,
+        client: Client,
+        secret: str,
+        clients: OutboundClients,
+        clock: Clock,
+        tell: Callable[[str, str], None] = log_fault,
     ) -> None:
         """`secret` is the client's at the provider. Raises ValueError for an issuer that is no address."""
         document = client.issuer.document_url()
@@ -53,10 +58,10 @@ class ProviderLink:
         self._client = client
         self._secret = secret
         self._document = document
-        self._ca_file = home / client.issuer.ca_file if client.issuer.ca_file is not None else None
+        self._open = clients.open
         self._clock = clock
         self._tell = tell
-        self._keys = KeySetSource(UrlFetch(client.issuer, self._ca_file), clock, client.issuer.stale_s, self._told)
+        self._keys = KeySetSource(UrlFetch(client.issuer, clients), clock, client.issuer.stale_s, self._told)
         self._clients: dict[str, Outbound] = {}
         self._endpoints: Endpoints | None = None
         self._fetched_s = self._failed_s = float("-inf")
@@ -141,17 +146,16 @@ class ProviderLink:
     def _outbound(self, url: IssuerUrl, *, signed: bool) -> Outbound:
         """The client for the host of `url`; a signed one shows our secret with every request, so it is one of its own.
 
-        Raises PolicyUnavailable when the bundle of authorities cannot be read.
+        Raises PolicyUnavailable when the bundle of authorities cannot be read, or the host is not to be called.
         """
         name = f"{url.origin} {signed}"
         outbound = self._clients.get(name)
         if outbound is None:
+            bundle = self._client.issuer.ca_file
             try:
-                outbound = Outbound(
-                    url.origin, ca_file=self._ca_file, api_key="", connect_timeout_s=ANSWER_S, idle_timeout_s=ANSWER_S
-                )
-            except OSError as fault:
-                raise self._away(f"{self._ca_file or 'the system authorities'}: {fault.strerror or fault}") from None
+                outbound = self._open(url.origin, ca_file=bundle, connect_timeout_s=ANSWER_S, idle_timeout_s=ANSWER_S)
+            except OutboundFault as fault:
+                raise self._away(f"{url.origin} could not be asked: {fault}") from None
             if signed:  # RFC 6749 section 2.3.1: each half spelt as in a form
                 outbound.show_password(quote(self._client.client_id, safe=""), quote(self._secret, safe=""))
             self._clients[name] = outbound

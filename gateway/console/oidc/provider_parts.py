@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.clock import Clock
-from gateway.configuration.oidc_settings import OidcSettings
-from gateway.configuration.settings import StoreSettings
+from gateway.configuration.settings import Config, StoreSettings
 from gateway.console.oidc.login_store import LoginStore, OwnLogins
 from gateway.console.oidc.provider_link import ProviderLink
 from gateway.console.oidc.redis_logins import RedisLogins
 from gateway.homes.plain_file import open_plain
 from gateway.limits.redis_connection import connections_to
 from gateway.limits.redis_link import RedisLink
+from gateway.outbound_clients import OutboundClients
 from policies.console.oidc_id_token import Client
 
 MAX_SECRET_BYTES = 4096
@@ -36,10 +36,14 @@ class ProviderParts:
         await self.logins.close()
 
 
-def open_provider(settings: OidcSettings, store: StoreSettings | None, home: Path, clock: Clock) -> ProviderParts:
-    """The parts. Raises ClientSecretFault, and SharedStoreFault for the files of `store`."""
+def open_provider(config: Config, home: Path, clock: Clock) -> ProviderParts | None:
+    """The parts; None without `console.oidc`. Raises ClientSecretFault, and SharedStoreFault for files of the store."""
+    settings, store = config.console.oidc, config.store
+    if settings is None:
+        return None
     client = settings.client()
-    link = ProviderLink(client, read_secret(home / settings.client_secret_file), home, clock)
+    secret = read_secret(home / settings.client_secret_file)
+    link = ProviderLink(client, secret, OutboundClients(config.egress, home), clock)
     return ProviderParts(client, link, _logins(store, home))
 
 

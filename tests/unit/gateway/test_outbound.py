@@ -41,9 +41,7 @@ async def client() -> AsyncIterator[Outbound]:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
-        client = Outbound(
-            str(server.make_url("/")), ca_file=None, api_key="k", connect_timeout_s=30.0, idle_timeout_s=30.0
-        )
+        client = Outbound(str(server.make_url("/")), api_key="k", connect_timeout_s=30.0, idle_timeout_s=30.0)
         yield client
         await client.close()
 
@@ -103,7 +101,7 @@ async def test_a_refusal_is_bounded_too(client: Outbound, monkeypatch: pytest.Mo
 
 
 async def test_a_server_that_is_away() -> None:
-    client = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=30.0, idle_timeout_s=30.0)
+    client = Outbound("http://127.0.0.1:1", connect_timeout_s=30.0, idle_timeout_s=30.0)
     with pytest.raises(OutboundFault, match="Client"):
         await client.fetch("GET", "/")
     await client.close()
@@ -113,7 +111,7 @@ async def test_a_status_whatever_it_is(client: Outbound) -> None:
     for path, status in (("/whole", 200), ("/teapot", 418), ("/redirect", 302), ("/dripped", 200)):
         assert await client.status("POST", path, b"", total_s=30.0) == status
     await client.close()
-    away = Outbound("http://127.0.0.1:1", ca_file=None, api_key="", connect_timeout_s=30.0, idle_timeout_s=30.0)
+    away = Outbound("http://127.0.0.1:1", connect_timeout_s=30.0, idle_timeout_s=30.0)
     with pytest.raises(OutboundFault, match="Connect"):
         await away.status("POST", "/", b"", total_s=30.0)
     await away.close()

@@ -20,7 +20,7 @@ from gateway.audit.anchor_queue import AnchorFailed, AnchorQueue, size_of
 from gateway.audit.anchor_words import anchor_words, home_words
 from gateway.audit.anchors import AnchoredLog, Anchors, open_places
 from gateway.audit.checkpoint_file import read_anchors, read_checkpoints
-from gateway.configuration.settings import AnchorSettings, AuditSettings
+from gateway.configuration.settings import AnchorSettings, AuditSettings, Config
 from gateway.homes.local_ca import issue_server_tls
 from gateway.http.tls_context import server_context
 from gateway.outbound import Outbound
@@ -132,7 +132,7 @@ async def test_a_collector_takes_the_note_as_text_or_is_said_to_refuse(chain: Pa
     app.router.add_post("/notes", collect)
     async with TestServer(app) as server:
         url = str(server.make_url("/notes"))
-        client = Outbound(url, ca_file=None, api_key="k", connect_timeout_s=30.0, idle_timeout_s=30.0)
+        client = Outbound(url, api_key="k", connect_timeout_s=30.0, idle_timeout_s=30.0)
         place = HttpAnchor(url, client)
         await place.put(notes_of(chain)[0])
         await place.put(notes_of(chain)[1])
@@ -249,7 +249,7 @@ async def test_each_checkpoint_goes_to_each_place_and_the_words_change(
             )
         )
         clock, noted = ManualClock(), Noted()
-        places = open_places(settings, home, chain.folder, lambda: NOW_S)
+        places = open_places(Config(audit=settings), home, chain.folder, lambda: NOW_S)
         held = Anchors(settings, places, chain.folder, clock, noted)
         chain.checkpointer.subscribe(held.hear)
         held.start()
@@ -280,7 +280,7 @@ async def test_what_is_kept_nowhere_for_too_long_is_told_and_refused(
         anchor_overdue="refuse",
     )
     clock, noted, log = ManualClock(), Noted(), MemoryLog()
-    held = Anchors(settings, open_places(settings, tmp_path, chain, lambda: NOW_S), chain, clock, noted)
+    held = Anchors(settings, open_places(Config(audit=settings), tmp_path, chain, lambda: NOW_S), chain, clock, noted)
     gated = AnchoredLog(log, held.refuses)
     held.start()
     await until(lambda: bool(noted.events))

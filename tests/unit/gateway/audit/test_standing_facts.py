@@ -3,15 +3,18 @@
 import json
 
 from gateway.audit.standing_facts import ENDED_S, hosts_told, keys_told, models_told, settings_told
+from gateway.configuration.oidc_settings import OidcSettings
 from gateway.configuration.settings import (
     AnchorSettings,
     AuditSettings,
     Config,
+    ConsoleSettings,
     ListenSettings,
     StoreSettings,
     UpstreamSettings,
     WitnessSettings,
 )
+from policies.addresses.egress import Egress, EgressHost
 from policies.call import ModelCard
 from policies.credentials.key_record import KeyRecord
 from policies.policy import Limits, Policy, Team
@@ -70,6 +73,13 @@ def test_hosts() -> None:
             ),
         ),
         store=StoreSettings(url="redis+unix:///run/redis.sock"),
+        console=ConsoleSettings(
+            enabled=True,
+            oidc=OidcSettings(issuer="https://id.example/realm", client_id="c", client_secret_file="s"),
+        ),
+        egress=Egress(
+            hosts=(EgressHost(host="id.example", proxy="http://proxy.example:3128"), EgressHost(host="w.example"))
+        ),
     )
     base = {"audiences": ("a",), "team": "chem"}
     issuers = {
@@ -81,9 +91,11 @@ def test_hosts() -> None:
     assert [f"{each['what']} {each['host']}" for each in told["hosts"]] == [
         "anchor https://c.example",
         "anchor syslog+tls://logs.example:6514",
+        "console sign-in https://id.example",
         "issuer a https://id.example",
         "issuer a https://keys.example",
         "issuer b https://b.example:8443",
+        "proxy http://proxy.example:3128",
         "store redis+unix://this machine",
         "upstream gpu http://[::1]:11434",
         "upstream odd https://odd.example",

@@ -16,7 +16,10 @@ from gateway.backdoor.asking import ask
 from gateway.backdoor.engine_kinds import ROUTES, Kind
 from gateway.backdoor.findings import Look
 from gateway.backdoor.suspects import Suspect
+from gateway.outbound_clients import OutboundClients
+from policies.addresses.egress import ANYWHERE
 from tests.authority import Authority
+from tests.outbound import ANY_HOST
 
 Answer = Callable[[web.Request], web.StreamResponse]
 
@@ -71,7 +74,7 @@ def suspect(port: int, kind: Kind = "ollama", *urls: str, certain: bool = True, 
 
 async def asked(answer: Answer, kind: Kind = "ollama", *, certain: bool = True) -> tuple[Look, Server]:
     async with serving(answer) as server:
-        return await ask(suspect(server.port, kind, certain=certain), None), server
+        return await ask(suspect(server.port, kind, certain=certain), ANY_HOST), server
 
 
 def status(code: int) -> Answer:
@@ -152,7 +155,7 @@ async def test_nothing_is_sent_that_could_do_anything() -> None:
 async def test_who_is_away_is_silent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert (await ask(suspect(port), None)).verdict == "silent"
+    assert (await ask(suspect(port), ANY_HOST)).verdict == "silent"
 
 
 async def test_who_breaks_off_is_silent_but_what_it_said_counts() -> None:
@@ -176,7 +179,7 @@ async def test_who_breaks_off_is_silent_but_what_it_said_counts() -> None:
 async def test_who_never_answers_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "ANSWER_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        look = await asyncio.wait_for(ask(suspect(mute.getsockname()[1]), None), 30)
+        look = await asyncio.wait_for(ask(suspect(mute.getsockname()[1]), ANY_HOST), 30)
     assert look.verdict == "silent"
 
 
@@ -185,7 +188,7 @@ async def test_the_next_address_is_asked_when_one_is_silent() -> None:
         gone = free.getsockname()[1]
     async with serving(status(400)) as server:
         urls = (f"http://127.0.0.1:{gone}", f"http://127.0.0.1:{server.port}")
-        assert (await ask(suspect(server.port, "ollama", *urls), None)).verdict == "open"
+        assert (await ask(suspect(server.port, "ollama", *urls), ANY_HOST)).verdict == "open"
 
 
 async def test_a_server_here_is_asked_over_tls_whatever_its_certificate(tmp_path: Path) -> None:
@@ -194,13 +197,13 @@ async def test_a_server_here_is_asked_over_tls_whatever_its_certificate(tmp_path
     context.load_cert_chain(*authority.server())
     async with serving(status(400), context) as server:
         urls = (f"http://127.0.0.1:{server.port}", f"https://127.0.0.1:{server.port}")
-        assert (await ask(suspect(server.port, "ollama", *urls, here=True), None)).verdict == "open"
+        assert (await ask(suspect(server.port, "ollama", *urls, here=True), ANY_HOST)).verdict == "open"
         elsewhere = suspect(server.port, "ollama", urls[1])
-        assert (await ask(elsewhere, None)).verdict == "silent"
+        assert (await ask(elsewhere, ANY_HOST)).verdict == "silent"
         known = msgspec.structs.replace(elsewhere, ca_file=authority.bundle.name)
-        assert (await ask(known, tmp_path)).verdict == "open"
+        assert (await ask(known, OutboundClients(ANYWHERE, tmp_path))).verdict == "open"
 
 
 async def test_a_ca_file_that_is_away_is_no_answer(tmp_path: Path) -> None:
     named = msgspec.structs.replace(suspect(1, "ollama", "https://127.0.0.1:1"), ca_file="gone.pem")
-    assert (await ask(named, tmp_path)).verdict == "silent"
+    assert (await ask(named, OutboundClients(ANYWHERE, tmp_path))).verdict == "silent"

@@ -79,6 +79,16 @@ class TestCheck:
         status, _, err = corral.run("policy", "check")
         assert (status, err.startswith("corral: who has to sign cannot be told: ")) == (2, True)
 
+    def test_an_issuer_that_config_yaml_does_not_let_be_called(self, corral: Corral, file: Path):
+        file.write_text(
+            "teams: {a: {}}\n"
+            "issuers: {corp: {issuer: 'https://id.example', audiences: [a], team: a, discovery: true}}\n"
+        )
+        assert corral.run("policy", "check", str(file))[0] == 0
+        corral.home.config.write_text("egress: {hosts: []}\n")
+        status, _, err = corral.run("policy", "check", str(file))
+        assert (status, "issuers.corp: calls id.example:443, which is not under egress.hosts" in err) == (2, True)
+
     @needs_ssh_keygen
     def test_signatures_are_told(self, corral: Corral, tmp_path: Path):
         anna = Person(tmp_path, "anna")

@@ -22,7 +22,7 @@ from policies.policy import BOUNDS, Policy
 
 HERE = Path("c.yaml")
 
-KNOWN = "admin, audit, back_door, console, engine, gateway, policy, public, store, tls, upstreams"
+KNOWN = "admin, audit, back_door, console, egress, engine, gateway, policy, public, store, tls, upstreams"
 
 
 def config_faults(text: str) -> list[str]:

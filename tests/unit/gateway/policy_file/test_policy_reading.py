@@ -7,11 +7,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.configuration.config import ConfigFaults, policy_hash
-from gateway.configuration.settings import SignerSettings
+from gateway.configuration.settings import Config, SignerSettings
 from gateway.policy_file import policy_reading
 from gateway.policy_file.content_terms import TERMS_NAME, ContentTermsBook
-from gateway.policy_file.policy_reading import MAX_SIGNATURES, PolicyFile, Unsigned, Written, find_writers
+from gateway.policy_file.policy_reading import (
+    MAX_SIGNATURES,
+    PolicyFile,
+    Unsigned,
+    Written,
+    find_writers,
+    open_policy_file,
+)
 from gateway.policy_in_force import UNKNOWN_AUTHOR
+from policies.addresses.egress import Egress, EgressHost
 from policies.policy import Policy, Team
 from tests.ssh_people import Person, needs_ssh_keygen
 
@@ -231,3 +239,19 @@ def test_terms_that_cannot_be_kept_are_said(tmp_path: Path):
         ContentTermsBook(tmp_path).keep(Policy(teams={"a": Team()}))
     assert [entry["event"] for entry in logs] == ["content_terms_not_kept"]
     assert ContentTermsBook(tmp_path).terms() is None
+
+
+ISSUER = (
+    "teams: {one: {}}\nissuers: {corp: {issuer: 'https://id.example', audiences: [a], team: one, discovery: true}}\n"
+)
+
+
+def test_a_policy_names_no_host_that_config_yaml_does_not(tmp_path: Path) -> None:
+    """Rule 5, as a gateway judges it: whoever may write the policy cannot make Corral call what the machine may not."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(ISSUER)
+    named, others = Egress(hosts=(EgressHost(host="id.example"),)), Egress(hosts=(EgressHost(host="models.example"),))
+    assert open_policy_file(path, Config(egress=named), tmp_path).load().policy.issuers
+    assert open_policy_file(path, Config(), tmp_path).load().policy.issuers
+    with pytest.raises(ConfigFaults, match=r"policy\.yaml:2: issuers\.corp: calls id\.example:443, which is not under"):
+        open_policy_file(path, Config(egress=others), tmp_path).load()

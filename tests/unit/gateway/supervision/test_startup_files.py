@@ -18,6 +18,7 @@ from gateway.configuration.settings import (
 from gateway.homes.home import Home
 from gateway.supervision import startup_files
 from gateway.supervision.startup_files import file_faults, parser_faults
+from policies.addresses.egress import Egress, EgressHost
 
 
 @pytest.fixture
@@ -148,3 +149,19 @@ def test_the_c_parser_is_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parser_faults() == []
     monkeypatch.setattr(aiohttp.helpers, "NO_EXTENSIONS", True)
     assert "switches the C parser off" in parser_faults()[0]
+
+
+def test_the_files_on_the_way_out_are_looked_for(home: Home) -> None:
+    models = UpstreamSettings(name="gpu", kind="ollama", url="https://m.example", ca_file="m-ca.pem")
+    proxied = EgressHost(host="m.example", ca_file="e-ca.pem", proxy="http://p:1", proxy_login_file="login")
+    config = Config(upstreams=(models,), egress=Egress(hosts=(proxied, EgressHost(host="other.example"))))
+    assert [fault.partition(" is not there")[0] for fault in file_faults(home, config)] == [
+        "upstreams gpu ca_file",
+        "the ca_file of m.example under egress.hosts",
+        "the proxy_login_file of m.example under egress.hosts",
+    ]
+    for name in ("m-ca.pem", "e-ca.pem", "login"):
+        (home.path / name).write_text("x")
+    (home.path / "login").chmod(0o604)
+    [fault] = file_faults(home, config)
+    assert "login can be read by others" in fault

@@ -11,9 +11,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from gateway.outbound_clients import OutboundClients
 from gateway.tokens.key_set_fetch import FileFetch, KeySetFault, KeysWithdrawn, UrlFetch, open_fetch
+from policies.addresses.egress import ANYWHERE, Egress
 from policies.tokens.jwk import MAX_SET_BYTES
 from tests.authority import Authority
+from tests.outbound import ANY_HOST
 from tests.tokens import ISS, issuer, jwk, jwks
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,7 +64,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def direct(provider: Provider) -> AsyncIterator[UrlFetch]:
-    fetch = UrlFetch(issuer(jwks_url=f"{provider.origin}/keys"), None)
+    fetch = UrlFetch(issuer(jwks_url=f"{provider.origin}/keys"), ANY_HOST)
     yield fetch
     await fetch.close()
 
@@ -69,7 +72,7 @@ async def direct(provider: Provider) -> AsyncIterator[UrlFetch]:
 @pytest.fixture
 async def discovered(provider: Provider) -> AsyncIterator[UrlFetch]:
     provider.answers["/doc"] = provider.document()
-    fetch = UrlFetch(issuer(discovery=True, discovery_url=f"{provider.origin}/doc"), None)
+    fetch = UrlFetch(issuer(discovery=True, discovery_url=f"{provider.origin}/doc"), ANY_HOST)
     yield fetch
     await fetch.close()
 
@@ -152,15 +155,17 @@ async def test_a_server_that_hangs(provider: Provider, direct: UrlFetch, monkeyp
 
 
 async def test_a_server_that_is_away() -> None:
-    fetch = UrlFetch(issuer(jwks_url="http://127.0.0.1:1/keys"), None)
+    fetch = UrlFetch(issuer(jwks_url="http://127.0.0.1:1/keys"), ANY_HOST)
     assert "could not be asked" in await fault(fetch)
     await fetch.close()
 
 
 async def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
-    fetch = open_fetch(issuer(jwks_url="https://127.0.0.1:1/keys", ca_file="ca.pem"), tmp_path)
+    fetch = open_fetch(
+        issuer(jwks_url="https://127.0.0.1:1/keys", ca_file="ca.pem"), tmp_path, OutboundClients(ANYWHERE, tmp_path)
+    )
     assert isinstance(fetch, UrlFetch)
-    assert await fault(fetch) == f"{tmp_path / 'ca.pem'}: No such file or directory"
+    assert f"{tmp_path / 'ca.pem'} cannot be used: No such file or directory" in await fault(fetch)
     await fetch.close()
 
 
@@ -195,13 +200,22 @@ async def test_a_document_chooses_no_foreign_place(
     assert provider.asked == ["/doc"]
 
 
+async def test_a_document_opens_no_way_out_that_config_yaml_does_not_name(provider: Provider) -> None:
+    provider.answers["/doc"] = provider.document(jwks_uri="https://keys.example/keys")
+    believed = issuer(discovery=True, discovery_url=f"{provider.origin}/doc", jwks_hosts=("keys.example",))
+    fetch = UrlFetch(believed, OutboundClients(Egress(hosts=()), Path("/")))
+    assert "keys.example:443, which is not under egress.hosts" in await fault(fetch)
+    assert provider.asked == ["/doc"]
+    await fetch.close()
+
+
 async def test_without_an_address_there_is_a_fault() -> None:
-    assert await fault(UrlFetch(issuer(jwks_file="x"), None)) == "no address"
+    assert await fault(UrlFetch(issuer(jwks_file="x"), ANY_HOST)) == "no address"
 
 
 async def test_a_file(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    fetch = open_fetch(issuer(jwks_file="keys.json"), tmp_path)
+    fetch = open_fetch(issuer(jwks_file="keys.json"), tmp_path, ANY_HOST)
     assert isinstance(fetch, FileFetch)
     assert "No such file" in await fault(fetch)
     path.write_bytes(jwks("rsa-1"))
@@ -244,7 +258,8 @@ async def test_only_the_named_authority_is_believed(tmp_path: Path) -> None:
     await server.start_server(ssl=context)
     outcomes: list[str] = []
     for ca_file in (authority.bundle.name, other.bundle.name, None):
-        fetch = open_fetch(issuer(jwks_url=f"https://localhost:{server.port}/keys", ca_file=ca_file), tmp_path)
+        asked = issuer(jwks_url=f"https://localhost:{server.port}/keys", ca_file=ca_file)
+        fetch = open_fetch(asked, tmp_path, OutboundClients(ANYWHERE, tmp_path))
         try:
             outcomes.append("taken" if (await fetch.fetch()).has("rsa-1") else "")
         except KeySetFault as fault:

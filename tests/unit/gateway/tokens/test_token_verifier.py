@@ -21,6 +21,7 @@ from policies.errors import NotAuthenticated, NotAuthorized, PolicyUnavailable
 from policies.tokens.claims import principal_of
 from policies.tokens.issuer import Entitlement, Issuer
 from tests.fakes import ManualClock
+from tests.outbound import fetches
 from tests.tokens import NOW_S, FakeFetch, b64, claims, header, issuer, jwks, key_set, sign
 
 THUMBPRINT = "T" * 43
@@ -36,13 +37,13 @@ class Bench:
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.fetches: dict[str, list[FakeFetch]] = {}
         self.fault: Exception | None = None
-        self.tokens = TokenVerifier(self.clock, Path("/nowhere"), self._note, self._open)
+        self.tokens = TokenVerifier(self.clock, self._open, self._note)
         self.tokens.take({"corp": issuer()})
 
     def _note(self, event: str, details: dict[str, Any]) -> None:
         self.notes.append((event, details))
 
-    def _open(self, who: Issuer, _home: Path) -> KeySetFetch:
+    def _open(self, who: Issuer) -> KeySetFetch:
         fetch = FakeFetch(key_set("rsa-1", "ec-1"))
         fetch.fault = self.fault
         self.fetches.setdefault(who.issuer, []).append(fetch)
@@ -292,7 +293,7 @@ async def test_a_site_without_a_way_out(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(jwks("rsa-1"))
     clock = ManualClock()
-    tokens = TokenVerifier(clock, tmp_path, lambda _event, _details: None)
+    tokens = TokenVerifier(clock, fetches(tmp_path), lambda _event, _details: None)
     tokens.take({"corp": issuer(jwks_file="keys.json")})
     assert (await tokens.verify(JwtCredential(sign()), None)).team == "one"
     path.write_bytes(jwks("rsa-2"))
@@ -305,7 +306,7 @@ async def test_a_site_without_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(NotAuthenticated, match="jwt_key"):
         await tokens.verify(JwtCredential(sign()), None)
     await tokens.close()
-    assert isinstance(token_verifier.open_fetch(issuer(jwks_file="k"), tmp_path), FileFetch)
+    assert isinstance(fetches(tmp_path)(issuer(jwks_file="k")), FileFetch)
 
 
 async def test_a_thousand_forgeries_change_nothing(bench: Bench) -> None:

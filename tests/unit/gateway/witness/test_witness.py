@@ -17,7 +17,7 @@ from gateway.audit.audit_key import CHANGES_NAME, VKEY_NAME, open_audit_key, rot
 from gateway.audit.checkpoint_file import last_note
 from gateway.cli.main import main
 from gateway.http.tls_context import server_context
-from gateway.outbound import Outbound, OutboundRefused
+from gateway.outbound import Outbound, OutboundRefused, Way
 from gateway.witness.witness_server import WitnessServer
 from gateway.witness.witness_state import WitnessFault, WitnessState
 from policies.auditing.checkpoint import Checkpoint, checkpoint_text
@@ -46,10 +46,9 @@ class Scene:
     def client(self) -> Outbound:
         return Outbound(
             f"https://localhost:{self.port}",
-            ca_file=self.folder / "tls" / "ca.pem",
-            api_key="",
             connect_timeout_s=30.0,
             idle_timeout_s=30.0,
+            way=Way(ca_file=self.folder / "tls" / "ca.pem"),
         )
 
     def anchor(self, chain: Path | None = None) -> WitnessAnchor:
@@ -230,9 +229,7 @@ async def test_a_store_that_cannot_be_written_cosigns_nothing(scene: Scene) -> N
 async def test_whom_its_certificate_does_not_vouch_for_is_not_spoken_to(scene: Scene) -> None:
     tls = ssl.create_default_context()
     assert tls.verify_mode == ssl.CERT_REQUIRED
-    client = Outbound(
-        f"https://localhost:{scene.port}", ca_file=None, api_key="", connect_timeout_s=30.0, idle_timeout_s=30.0
-    )
+    client = Outbound(f"https://localhost:{scene.port}", connect_timeout_s=30.0, idle_timeout_s=30.0)
     verifier = read_cosignature_vkey((scene.folder / "witness.vkey").read_text())
     anchor = WitnessAnchor(client, verifier, scene.chain)
     with pytest.raises(AnchorFailed, match="cannot be reached"):

@@ -16,6 +16,7 @@ from policies.console.oidc_login import authorization_query, begin, read_tokens,
 from policies.errors import NotAuthenticated, PolicyUnavailable
 from tests.fakes import ManualClock
 from tests.oidc_provider import KEY, Provider, oidc_provider
+from tests.outbound import ANY_HOST
 from tests.tokens import issuer
 
 BACK = "https://localhost:8445/oidc/callback"
@@ -36,7 +37,7 @@ def opened(provider: Provider, clock: ManualClock, **changes: Any) -> ProviderLi
         "ca_file": str(provider.ca_file),
         **changes,
     }
-    return ProviderLink(OidcSettings(**values).client(), provider.client_secret, Path("/"), clock)
+    return ProviderLink(OidcSettings(**values).client(), provider.client_secret, ANY_HOST, clock)
 
 
 @pytest.fixture
@@ -171,4 +172,4 @@ async def test_no_redirect_is_followed_with_the_secret(
 def test_an_issuer_without_discovery_is_no_provider(tmp_path: Path) -> None:
     client = OidcSettings(issuer="https://id.example", client_id="c", client_secret_file="s").client()
     with pytest.raises(ValueError, match="discovery"):
-        ProviderLink(structs.replace(client, issuer=issuer()), "s", tmp_path, ManualClock())
+        ProviderLink(structs.replace(client, issuer=issuer()), "s", ANY_HOST, ManualClock())

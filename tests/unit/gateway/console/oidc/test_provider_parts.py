@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from gateway.configuration.oidc_settings import OidcSettings
-from gateway.configuration.settings import StoreSettings
+from gateway.configuration.settings import Config, ConsoleSettings, StoreSettings
 from gateway.console.oidc.login_store import OwnLogins
 from gateway.console.oidc.provider_parts import ClientSecretFault, open_provider, read_secret
 from gateway.console.oidc.redis_logins import RedisLogins
 from tests.fakes import ManualClock
 
 SETTINGS = OidcSettings(issuer="https://id.example", client_id="corral", client_secret_file="tls/secret")
+CONSOLE = ConsoleSettings(enabled=True, oidc=SETTINGS)
 
 
 @pytest.mark.parametrize("text", ["s3cret~", "s3cret~\n", "  s3cret~ \r\n"])
@@ -36,8 +37,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 async def test_one_gateway_keeps_sign_ins_itself_and_more_share_them(tmp_path: Path) -> None:
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls/secret").write_text("s")
-    alone = open_provider(SETTINGS, None, tmp_path, ManualClock())
-    shared = open_provider(SETTINGS, StoreSettings(url="redis+unix:///nowhere.sock"), tmp_path, ManualClock())
+    alone = open_provider(Config(console=CONSOLE), tmp_path, ManualClock())
+    several = Config(console=CONSOLE, store=StoreSettings(url="redis+unix:///nowhere.sock"))
+    shared = open_provider(several, tmp_path, ManualClock())
+    assert open_provider(Config(), tmp_path, ManualClock()) is None
+    assert alone is not None
+    assert shared is not None
     assert (type(alone.logins), type(shared.logins)) == (OwnLogins, RedisLogins)
     await alone.close()
     await shared.close()

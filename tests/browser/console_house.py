@@ -20,6 +20,7 @@ from msgspec import Struct
 from gateway.admin.first_records import write_first_records
 from gateway.cli.admin_client import call_act
 from gateway.homes.home import Home, open_home
+from tests.authority import Authority
 from tests.browser.yesterday import refused_yesterday
 from tests.e2e.serving import REPOSITORY, Corral, free_port, until
 from tests.families import VICUNA
@@ -38,10 +39,10 @@ TEAMS: dict[str, dict[str, Any]] = {
 }
 ROLES = [
     {"role": "admin", "groups": ["/corral-admins"]},
-    {"role": "auditor", "groups": ["/corral-auditors"]},
+    {"role": "auditor", "groups": ["/corral-auditors"], "certificates": ["email:cora@example.org"]},
     {"role": "team-lead", "groups": ["/corral-leads"], "teams": ["research"]},
 ]
-"""By the groups of the provider's people: ada, audrey and leo. nora has none of them."""
+"""By the groups of the provider's people: ada, audrey and leo. nora has none of them; cora has a certificate."""
 ENDS_WITHIN_S = 60.0
 ENGINE = {"slots": 2, "context_tokens": 512, "embeddings": False}
 
@@ -69,8 +70,10 @@ class ConsoleHouse:
             "client_secret_file": provider["secret_file"],
             "ca_file": provider["ca_file"],
         }
-        settings = {"enabled": True, "port": console_port, "oidc": oidc}
-        self.corral = Corral(folder, engine=ENGINE, back_door={"enabled": False}, console=settings)
+        self.authority = Authority(folder)
+        settings = {"enabled": True, "port": console_port, "oidc": oidc, "client_certificates": "optional"}
+        tls = {"client_ca": str(self.authority.bundle)}
+        self.corral = Corral(folder, engine=ENGINE, back_door={"enabled": False}, console=settings, tls=tls)
         self._folder = folder
         self.admin_key = ""
 

@@ -1,12 +1,15 @@
 """The way in and out of the console, in a real browser."""
 
+from typing import Any
+
 import pytest
+from cryptography import x509
 from playwright.sync_api import Browser
 
 from tests.browser.console_house import ROLES, ConsoleHouse
 from tests.browser.keyboard import tab_to
 from tests.browser.lived_in import policy_with
-from tests.browser.signing_in import begin, sign_in_with_key, signed_in
+from tests.browser.signing_in import begin, press, sign_in_with_key, signed_in
 from tests.browser.watched import watched
 
 pytestmark = pytest.mark.e2e
@@ -54,6 +57,46 @@ def test_each_role_comes_in_through_the_provider(house: ConsoleHouse, browser: B
         page.wait_for_url(lambda url: "sign" in url)
         page.goto("/sessions")
         assert page.locator("form[action='/oidc/begin']").count() == 1
+
+
+def with_certificate(house: ConsoleHouse, name: str, email: str) -> dict[str, Any]:
+    """The options of a context that shows `email`'s certificate. Playwright speaks TLS in the browser's place then, and
+    knows nothing of the house's authority: whom the console lets in is what is asked here.
+    """
+    certificate, key = house.authority.issue(name, names=[x509.RFC822Name(email)])
+    shown = {"origin": house.url, "certPath": certificate, "keyPath": key}
+    return {"client_certificates": [shown], "ignore_https_errors": True, "locale": "en-GB"}
+
+
+def test_a_certificate_opens_a_session_that_holds_where_it_is_shown(house: ConsoleHouse, browser: Browser) -> None:
+    with watched(browser, house.url, **with_certificate(house, "cora", "cora@example.org")) as watch:
+        page = watch.page()
+        page.goto("/sign-in")
+        assert "cora@example.org" in page.content()
+        press(page.locator("form[action='/sign-in/certificate'] button"))
+        assert page.locator(".role").inner_text() == "auditor"
+        page.goto("/audit")
+        assert page.locator("form[action='/sign-out']").count() == 1
+        cookies = watch.context.cookies()
+        assert "__Host-corral" in [each["name"] for each in cookies]
+    with watched(browser, house.url, locale="en-GB") as watch:
+        watch.context.add_cookies(cookies)
+        page = watch.page()
+        page.goto("/audit")
+        assert page.locator("form[action='/sign-out']").count() == 0, "the cookie alone is worth nothing"
+        watch.faults[:] = [each for each in watch.faults if "status of 40" not in each]
+
+
+def test_a_certificate_that_the_policy_gives_no_role_stays_outside(house: ConsoleHouse, browser: Browser) -> None:
+    with watched(browser, house.url, **with_certificate(house, "norbert", "norbert@example.org")) as watch:
+        page = watch.page()
+        page.goto("/sign-in")
+        press(page.locator("form[action='/sign-in/certificate'] button"))
+        page.locator("[role=alert]").wait_for()
+        watch.expect_refusal(403)
+        page.goto("/audit")
+        assert page.locator("form[action='/sign-out']").count() == 0
+        watch.faults[:] = [each for each in watch.faults if "status of 40" not in each]
 
 
 def test_who_has_no_role_is_told_so_and_stays_outside(house: ConsoleHouse, browser: Browser) -> None:

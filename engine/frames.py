@@ -182,8 +182,9 @@ class Counters(Frame, frozen=True, tag=True, kw_only=True):
     """Totals since the worker's start. `decode_calls` counts `llama_decode`, in which
     `output_tokens` were sampled; `steps` counts loop steps, `cancelled` freed before their end. `adapter_changes`
     counts steps that ran under another adapter than the one before. `parked` counts requests that gave way to full
-    memory, `recomputed_tokens` the rows that this or a lost prefix cost again, not among `prefill_tokens`. `tallies`
-    are the same from outside, by gateway. A worker that ends says its last ones unasked.
+    memory, `recomputed_tokens` the rows that this or a lost prefix cost again, not among `prefill_tokens`. `idle_bytes`
+    is how much of idle prefixes lies outside the cells now, `idle_moves` how often one went there or came back.
+    `tallies` are the same from outside, by gateway. A worker that ends says its last ones unasked.
     """
 
     decode_calls: int
@@ -198,6 +199,8 @@ class Counters(Frame, frozen=True, tag=True, kw_only=True):
     adapter_changes: int = 0
     parked: int = 0
     recomputed_tokens: int = 0
+    idle_bytes: int = 0
+    idle_moves: int = 0
     tallies: tuple[Tally, ...] = ()
 
 

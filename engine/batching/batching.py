@@ -184,6 +184,7 @@ class Batching:
 
     def counters(self) -> Counters:
         self._totals.adapter_changes = self._adapters.changes
+        self._totals.idle_bytes, self._totals.idle_moves = self._table.idle_bytes, self._table.idle_moves
         return self._totals.counters(self._table.busy)
 
     # ---- a step

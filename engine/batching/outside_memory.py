@@ -27,6 +27,8 @@ class OutsideMemory:
         self._memory = memory
         self._most_bytes = most_bytes
         self._states: dict[int, State] = {}
+        self.moves = 0
+        """Copies out and back that succeeded, since the start."""
 
     @property
     def is_used(self) -> bool:
@@ -52,11 +54,14 @@ class OutsideMemory:
         if state is None:
             return False
         self._states[sequence] = state
+        self.moves += 1
         return True
 
     def load(self, source: int, target: int) -> bool:
         """Let sequence `target` hold the state of `source`, which stays here. False: `target` is empty."""
-        return self._memory.load(target, self._states[source])
+        loaded = self._memory.load(target, self._states[source])
+        self.moves += loaded
+        return loaded
 
     def drop(self, sequence: int) -> None:
         """Forget the sequence's state, if there is one."""

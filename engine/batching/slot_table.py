@@ -49,6 +49,16 @@ class SlotTable:
         return sum(slot.state is not SlotState.IDLE for slot in self._slots)
 
     @property
+    def idle_bytes(self) -> int:
+        """How much of idle prefixes lies outside the cells."""
+        return self._outside.used_bytes
+
+    @property
+    def idle_moves(self) -> int:
+        """How often a prefix left the cells or came back."""
+        return self._outside.moves
+
+    @property
     def free_cells(self) -> int:
         return self._cells.free
 

@@ -410,9 +410,13 @@ def test_an_idle_prefix_leaves_its_cells_and_is_found_as_before() -> None:
     run.start(2, [8] * 20, 50)
     run.step()
     assert [slot.is_outside for slot in run.slots] == [True, False, False]
+    before = run.loop.counters()
+    assert (before.idle_bytes > 0, before.idle_moves) == (True, 1)
     run.start(3, [7] * 20 + [2], 2)  # in its own slot
     run.step()
     assert (run.ended[OWNER, 1].cached_tokens, run.slots[0].is_outside, run.backend.loads) == (0, False, 1)
+    after = run.loop.counters()
+    assert (after.idle_bytes, after.idle_moves) == (0, 2)
     run.start(4, [7] * 20 + [3], 2)  # from its cells
     run.finish()
 

@@ -46,6 +46,7 @@ def test_a_state_goes_to_any_sequence_and_stays() -> None:
     assert outside.load(4, 7)
     assert outside.load(4, 4)
     assert memory.loaded == [(7, 4), (4, 4)]
+    assert outside.moves == 3
     assert outside.used_bytes == 10
 
 
@@ -56,7 +57,7 @@ def test_what_cannot_be_copied_stays_where_it_is() -> None:
     assert not outside.put(1)
     memory.fault, memory.gives = None, False
     assert not outside.put(1)
-    assert outside.used_bytes == 0
+    assert (outside.used_bytes, outside.moves) == (0, 0)
 
 
 def test_it_can_be_told_to_hold_nothing() -> None:

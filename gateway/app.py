@@ -475,6 +475,7 @@ class App:
                 key_sets=self._tokens.key_set_ages,
             ),
             acts_alone=not self._consents.signers,
+            egress=self._setting.config.egress,
         )
         return open_console(self._setting.config, world, self._peppers, self.metrics)
 

@@ -64,15 +64,21 @@ class Outbound:
         way: Way = STRAIGHT,
     ) -> None:
         """Raises OSError for a bundle that cannot be used, ValueError for a proxy before what is not https."""
-        over_tls = base_url.startswith("https:")
+        over_tls = base_url[: len("https:")].lower() == "https:"
         if way.proxy is not None and not over_tls:
             raise ValueError("a proxy would read what is sent in clear")
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._tls = _tls_context(way) if over_tls else False
         self._proxy = way.proxy
-        self._proxy_headers = {"Proxy-Authorization": _basic(*way.proxy_login)} if way.proxy_login is not None else None
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=idle_timeout_s)
+        self._proxy_headers = {"User-Agent": "corral"}  # else aiohttp tells the proxy our versions
+        if way.proxy_login is not None:
+            self._proxy_headers["Proxy-Authorization"] = _basic(*way.proxy_login)
+        # `sock_connect` is for each address of the host, `connect` for all of them and for a proxy's answer, which
+        # neither of the other two bounds.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=2 * connect_timeout_s, sock_connect=connect_timeout_s, sock_read=idle_timeout_s
+        )
         self._session: aiohttp.ClientSession | None = None
 
     def show_password(self, user: str, password: str) -> None:
@@ -147,7 +153,7 @@ class Outbound:
             allow_redirects=False,
             ssl=self._tls or True,
             proxy=self._proxy,
-            proxy_headers=self._proxy_headers,
+            proxy_headers=self._proxy_headers if self._proxy is not None else None,
         )
 
     def _client(self) -> aiohttp.ClientSession:

@@ -34,7 +34,7 @@ class OutboundClients:
 
         Raises OutboundFault for a host that is not to be called, and for a file on its way that cannot be used.
         """
-        way = self._way(base_url, ca_file)
+        way = self.way(base_url, ca_file)
         try:
             return Outbound(
                 base_url,
@@ -45,8 +45,11 @@ class OutboundClients:
             )
         except OSError as fault:
             raise _unusable(way.ca_file or "the system's authorities", fault) from None
+        except ValueError as fault:
+            raise OutboundFault(f"{base_url}: {fault}") from None
 
-    def _way(self, base_url: str, ca_file: str | None) -> Way:
+    def way(self, base_url: str, ca_file: str | None) -> Way:
+        """How to get to the host of `base_url`; `ca_file` is the caller's own. Raises OutboundFault."""
         host = self._named(base_url)
         bundle = ca_file or (host.ca_file if host is not None else None)
         return Way(
@@ -58,7 +61,7 @@ class OutboundClients:
     def _named(self, base_url: str) -> EgressHost | None:
         place = called_place(base_url)
         if place is None:
-            raise OutboundFault("no address that can be called")
+            raise OutboundFault(f"{base_url!a} is no address that can be called: write scheme, host and port in ASCII")
         try:
             return self._egress.way(*place)
         except NotNamed as fault:
@@ -68,14 +71,15 @@ class OutboundClients:
         path = self._home / name
         try:
             with open_plain(path) as file:
-                text = file.read(MAX_LOGIN_BYTES).decode("ascii", "replace").strip()
+                text = file.read(MAX_LOGIN_BYTES + 1).decode("ascii", "replace").strip()
         except OSError as fault:
             raise _unusable(path, fault) from None
         user, colon, password = text.partition(":")
-        if not colon or not text.isascii() or not text.isprintable():
-            raise OutboundFault(f"{path} must hold user:password in one line")
+        if not colon or not text.isascii() or not text.isprintable() or len(text) > MAX_LOGIN_BYTES:
+            raise OutboundFault(f"{path} must hold user:password in one line, of {MAX_LOGIN_BYTES} characters at most")
         return user, password
 
 
 def _unusable(path: Path | str, fault: OSError) -> OutboundFault:
-    return OutboundFault(f"{path} cannot be used: {fault.strerror or type(fault).__name__}")
+    cause = fault.strerror or type(fault).__name__
+    return OutboundFault(f"{path} cannot be used: {cause}: put it there, or name another in config.yaml or policy.yaml")

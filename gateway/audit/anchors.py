@@ -49,9 +49,8 @@ def open_places(config: Config, home: Path, folder: Path, unix_s: Callable[[], f
             places.append(FileAnchor(home / anchor.file))
         if anchor.syslog is not None:
             address = urlsplit(f"//{anchor.syslog}")
-            way = config.egress.way("syslog+tls", address.hostname or "", address.port or 0)
-            ca_file = anchor.ca_file or (way.ca_file if way is not None else None)
-            tls = ssl.create_default_context(cafile=_under(home, ca_file))
+            way = clients.way(f"syslog+tls://{anchor.syslog}", anchor.ca_file)
+            tls = ssl.create_default_context(cafile=way.ca_file)
             places.append(SyslogAnchor(address.hostname or "", address.port or 0, tls, unix_s))
         if anchor.http is not None:
             key_file = _under(home, anchor.api_key_file)

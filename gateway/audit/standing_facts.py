@@ -37,7 +37,7 @@ def settings_told(config: Config, policy: Policy) -> dict[str, Items]:
 def hosts_told(config: Config, policy: Policy) -> dict[str, Items]:
     """Every host that Corral itself may call, and what for; the proxies on the way among them."""
     found = {(clean(each.what), _origin(each.url)) for each in (*called_by_config(config), *called_by_policy(policy))}
-    found |= {("proxy", _origin(each.proxy)) for each in config.egress.hosts or () if each.proxy is not None}
+    found |= {("proxy", _origin(each.proxy)) for each in config.egress.hosts if each.proxy is not None}
     return {"hosts": [{"what": what, "host": host} for what, host in sorted(found)]}
 
 
@@ -67,7 +67,10 @@ def _is_past(record: KeyRecord | PublicKeyRecord, now_s: float) -> bool:
 
 def _origin(url: str) -> str:
     """Scheme, host and port; nothing else of an address is told, for it may hold a secret."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
     try:
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:

@@ -4,6 +4,8 @@ Nothing that it says is kept but the status of its answer and the number of mode
 """
 
 import contextlib
+import socket
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,6 +14,7 @@ from gateway.backdoor.findings import REFUSALS, Finding, Look, Verdict
 from gateway.backdoor.suspects import Suspect
 from gateway.outbound import Outbound, OutboundFault, OutboundRefused, Way
 from gateway.outbound_clients import OutboundClients
+from policies.addresses.networks import is_loopback_host
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 5.0
@@ -52,11 +55,28 @@ async def _ask_at(url: str, suspect: Suspect, clients: OutboundClients) -> Look:
 def _client(url: str, suspect: Suspect, clients: OutboundClients) -> Outbound:
     """Raises OutboundFault."""
     if suspect.here:
+        if not is_own_address(urlsplit(url).hostname or ""):
+            raise OutboundFault("bound to an address that leads to another machine")
         way = Way(unsafe_any_certificate=True)
         return Outbound(url, connect_timeout_s=CONNECT_TIMEOUT_S, idle_timeout_s=ANSWER_TIMEOUT_S, way=way)
     return clients.open(
         url, ca_file=suspect.ca_file, connect_timeout_s=CONNECT_TIMEOUT_S, idle_timeout_s=ANSWER_TIMEOUT_S
     )
+
+
+def is_own_address(host: str) -> bool:
+    """Whether what is sent to the address `host` stays on this machine: its packets would come from there too.
+
+    A socket can be bound to another machine's address (IP_FREEBIND, ip(7)), and nobody may aim our questions. Nothing
+    is sent.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((host, 9))
+            return bool(asked.getsockname()[0] == host) or is_loopback_host(host)
+    except OSError:
+        return False
 
 
 async def _ask_all(outbound: Outbound, suspect: Suspect) -> Look:

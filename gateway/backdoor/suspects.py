@@ -3,7 +3,7 @@
 Rules:
  1. On this host: every socket that is bound beyond loopback, on a port where model servers usually listen or that
     an upstream of the configuration has. It is asked over loopback; one bound to an address of its own over that,
-    which does not leave the host either.
+    which does not leave the host either (`asking` makes sure that the address is this machine's).
  2. Elsewhere: every upstream of the configuration.
  3. Our own listeners are never asked, nor an upstream that is declared `network_isolated`.
  4. An upstream on this host that is bound to loopback alone is no suspect: that is how it should be.

@@ -42,8 +42,9 @@ def check(arguments: argparse.Namespace) -> int:
 
     path = _path(arguments)
     try:
-        written, policy = read_policy(path)
-        signatures = _judged(arguments, path)
+        config = _config(arguments)
+        written, policy = read_policy(path, config)
+        signatures = _signatures(arguments, path, config)
     except ConfigFaults as faults:
         return _refuse(arguments, faults.faults)
     remarks = _remarks(arguments, path, written, policy)
@@ -73,7 +74,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
     home = open_home(arguments.home)
     try:
-        written, after = read_policy(arguments.file)
+        written, after = read_policy(arguments.file, _config(arguments))
     except ConfigFaults as faults:
         return _refuse(arguments, faults.faults)
     shown = call_act(home, "policy.show", {})
@@ -113,11 +114,15 @@ def sign(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_policy(path: Path) -> "tuple[Written, Policy]":
-    """The policy in `path` and the bytes it was read from, whoever signed it. Raises ConfigFaults."""
-    from gateway.policy_file.policy_reading import PolicyFile
+def read_policy(path: Path, config: "Config | None" = None) -> "tuple[Written, Policy]":
+    """The policy in `path` and the bytes it was read from, whoever signed it; judged by the ways out of `config` too.
 
-    file = PolicyFile(path, None)
+    Raises ConfigFaults.
+    """
+    from gateway.policy_file.policy_reading import PolicyFile
+    from policies.addresses.egress import ANYWHERE
+
+    file = PolicyFile(path, None, egress=config.egress if config is not None else ANYWHERE)
     written = file.read()
     return written, file.judge(written).policy
 
@@ -147,23 +152,18 @@ def _remarks(arguments: argparse.Namespace, path: Path, written: "Written", poli
     return [f"warning: {text}" for text in (*placed, *orphans)]
 
 
-def _judged(arguments: argparse.Namespace, path: Path) -> str:
-    """Who signed FILE, where somebody has to; nothing to say where nobody has.
-
-    Raises ConfigFaults for what the home's config.yaml does not allow.
-    """
+def _signatures(arguments: argparse.Namespace, path: Path, config: "Config | None") -> str:
+    """Who signed FILE, where somebody has to; nothing to say where nobody has."""
     from gateway.homes.home import open_home
     from gateway.policy_file.policy_reading import Unsigned, open_policy_file
 
-    config = _config(arguments)
-    if config is None:
+    if config is None or config.policy.signers is None:
         return ""
     file = open_policy_file(path, config, open_home(arguments.home).path)
     try:
-        author = file.judge(file.read()).author
+        return f"signed by {file.judge(file.read()).author}"
     except Unsigned as fault:
         return f"warning: {fault}"
-    return f"signed by {author}" if config.policy.signers is not None else ""
 
 
 def _config(arguments: argparse.Namespace) -> "Config | None":
@@ -176,7 +176,7 @@ def _config(arguments: argparse.Namespace) -> "Config | None":
     except NoHome:
         return None
     except ConfigFaults as faults:
-        raise CommandFault(f"who has to sign cannot be told: {faults.faults[0]}", status=BAD_INPUT) from None
+        raise CommandFault(f"the home's config.yaml cannot be used: {faults.faults[0]}", status=BAD_INPUT) from None
 
 
 def _refuse(arguments: argparse.Namespace, faults: tuple[str, ...]) -> int:

@@ -1,8 +1,8 @@
 """What the types cannot say of the log's witnesses and anchors: addresses, keys, and one place each."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
+from gateway.configuration.called_hosts import split_url
 from gateway.configuration.settings import AnchorSettings, AuditSettings, WitnessSettings
 from gateway.configuration.yaml_tree import Misfit, Path
 from policies.addresses.networks import is_loopback_host
@@ -59,12 +59,8 @@ def _anchor(anchor: AnchorSettings, path: Path) -> Iterator[Misfit]:
 
 def _address(text: str, place: Path) -> Iterator[Misfit]:
     """https, or http on this machine; no secret inside."""
-    try:
-        url = urlsplit(text)
-        sound = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:
-        sound = False
-    if not sound:
+    url = split_url(text)
+    if url is None or url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
         yield Misfit(place, "must be an http or https address, such as https://witness.example:8446")
     elif url.username is not None or url.password is not None or url.query or url.fragment:
         yield Misfit(place, "must not hold a user, a password, a query or a fragment")
@@ -74,9 +70,7 @@ def _address(text: str, place: Path) -> Iterator[Misfit]:
 
 def _host_and_port(text: str) -> tuple[str, int] | None:
     """The two of a syslog address; None for what is none."""
-    try:
-        url = urlsplit(f"//{text}")
-        host, port = url.hostname, url.port
-    except ValueError:
+    url = split_url(f"//{text}")
+    if url is None or url.netloc != text or url.username is not None or not url.hostname or not url.port:
         return None
-    return (host, port) if host and port and url.netloc == text and url.username is None else None
+    return url.hostname, url.port

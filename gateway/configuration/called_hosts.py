@@ -14,15 +14,19 @@ from gateway.configuration.yaml_tree import Misfit, Path
 from policies.addresses.egress import Egress, NotNamed
 from policies.policy import Policy
 
+UNIX = "redis+unix:"
 PORTS = {"https": 443, "http": 80, "rediss": DEFAULT_PORT, "redis": DEFAULT_PORT}
 
 
 class Called(Struct, frozen=True):
-    """One address that is called: its place in the file, what it is for, and itself as a URL."""
+    """One address that is called: its place in the file, what it is for, and itself as a URL. With `any_port` it is a
+    host, of which the port is known only when an identity provider's document names it.
+    """
 
     path: Path
     what: str
     url: str
+    any_port: bool = False
 
 
 def called_by_config(config: Config) -> Iterator[Called]:
@@ -42,7 +46,7 @@ def called_by_config(config: Config) -> Iterator[Called]:
         oidc = config.console.oidc
         yield Called(("console", "oidc", "issuer"), "console sign-in", oidc.issuer)
         for index, host in enumerate(oidc.hosts):
-            yield Called(("console", "oidc", "hosts", index), "console sign-in", f"https://{host}")
+            yield Called(("console", "oidc", "hosts", index), "console sign-in", f"https://{host}", any_port=True)
 
 
 def called_by_policy(policy: Policy) -> Iterator[Called]:
@@ -53,20 +57,32 @@ def called_by_policy(policy: Policy) -> Iterator[Called]:
             yield Called((*path, "jwks_url"), what, issuer.jwks_url)
         if issuer.discovery:
             yield Called(path, what, issuer.discovery_url or issuer.issuer)
-        for index, host in enumerate(issuer.jwks_hosts):
-            yield Called((*path, "jwks_hosts", index), what, f"https://{host}")
+            for index, host in enumerate(issuer.jwks_hosts):
+                yield Called((*path, "jwks_hosts", index), what, f"https://{host}", any_port=True)
 
 
 def uncalled(egress: Egress, called: Iterator[Called]) -> Iterator[Misfit]:
-    """A misfit for each that `egress` does not let be called. An address that cannot be read is another check's."""
+    """A misfit for each that `egress` does not let be called, or that cannot be judged; a Unix socket is no host."""
+    if not egress.bounds:
+        return
     for each in called:
-        place = called_place(each.url)
-        if place is None:
+        if each.url.startswith(UNIX):
             continue
-        try:
-            egress.way(*place)
-        except NotNamed as fault:
-            yield Misfit(each.path, str(fault))
+        if text := _fault(egress, each):
+            yield Misfit(each.path, text)
+
+
+def _fault(egress: Egress, called: Called) -> str:
+    place = called_place(called.url)
+    if place is None:
+        return "is no address that can be called: write it in ASCII, as scheme, host and port"
+    if called.any_port and egress.may_call(place[1]):
+        return ""
+    try:
+        egress.way(*place)
+    except NotNamed as fault:
+        return str(fault)
+    return ""
 
 
 def called_place(text: str) -> tuple[str, str, int] | None:
@@ -74,7 +90,7 @@ def called_place(text: str) -> tuple[str, str, int] | None:
     url = split_url(text)
     if url is None or not url.hostname:
         return None
-    return url.scheme, url.hostname, url.port or PORTS.get(url.scheme, 0)
+    return url.scheme, url.hostname, url.port if url.port is not None else PORTS.get(url.scheme, 0)
 
 
 def split_url(text: str) -> SplitResult | None:

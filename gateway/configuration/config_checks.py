@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateway.configuration.anchor_checks import anchor_misfits
-from gateway.configuration.called_hosts import called_by_config, split_url, uncalled
+from gateway.configuration.called_hosts import called_by_config, called_place, split_url, uncalled
 from gateway.configuration.settings import Config, ListenSettings, StoreSettings, UpstreamSettings
 from gateway.configuration.store_url import read_store_url
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
 from gateway.configuration.yaml_tree import Misfit, Path
-from policies.addresses.host_names import read_host_names
+from policies.addresses.egress import Egress
+from policies.addresses.host_names import one_spelling, read_host_names
 from policies.addresses.networks import is_loopback_host, read_address
 from policies.addresses.trusted_proxies import read_proxy
 from policies.addresses.web_origin import read_origins
@@ -48,6 +49,7 @@ def config_misfits(config: Config) -> Iterator[Misfit]:
         yield Misfit(("gateway", "processes"), "must be 1: more gateways need a shared store")
     if config.store is not None:
         yield from _store(config.store, ("store",))
+        yield from _store_bundle(config.store, config.egress)
     for name in ("drain_notice_s", "drain_s"):
         yield from _within(config.gateway, name, 0.0, MAX_TIMEOUT_S, ("gateway",))
     yield from _within(config.gateway, "stale_keys_s", MIN_STALE_KEYS_S, MAX_STALE_KEYS_S, ("gateway",))
@@ -159,6 +161,8 @@ def _url(upstream: UpstreamSettings, path: Path) -> Iterator[Misfit]:
     if url is None or url.scheme not in ("http", "https") or not url.hostname:
         yield Misfit(place, "must be an http or https address, such as https://models.example:11434")
         return
+    if url.port == 0:
+        yield Misfit(place, "names a port that does not exist")
     if url.username is not None or url.password is not None:
         yield Misfit(place, "must not hold a user or password: put the key into api_key_file")
     if url.query or url.fragment:
@@ -183,6 +187,14 @@ def _store(store: StoreSettings, path: Path) -> Iterator[Misfit]:
         yield Misfit((*path, "password_file"), "is required unless the store is a Unix socket")
     if not url.tls and store.ca_file is not None:
         yield Misfit((*path, "ca_file"), "is for rediss only")
+
+
+def _store_bundle(store: StoreSettings, egress: Egress) -> Iterator[Misfit]:
+    """A bundle under `egress.hosts` is not the store's, and the system's authorities are not to step in unseen."""
+    place = called_place(store.url)
+    named = {each.place for each in egress.hosts if each.ca_file is not None}
+    if store.ca_file is None and place is not None and (one_spelling(place[1]), place[2]) in named:
+        yield Misfit(("store", "ca_file"), "is required here: the ca_file under egress.hosts is not for the store")
 
 
 def _above_zero(settings: Any, name: str, path: Path) -> Iterator[Misfit]:

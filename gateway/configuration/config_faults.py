@@ -59,7 +59,7 @@ def fit(tree: Tree, kind: type[T], spanning: Callable[[T], Iterable[Misfit]]) ->
         try:
             value = _validate(data, kind, adapter)
         except Misfits as wrong:
-            misfits += [misfit for misfit in wrong.found if misfit not in misfits]
+            misfits += [each for each in wrong.found if each not in misfits and not _was_taken_out(each, misfits)]
             data = functools.reduce(_without, [misfit.path for misfit in wrong.found], data)
             continue
         misfits += spanning(value)
@@ -67,6 +67,12 @@ def fit(tree: Tree, kind: type[T], spanning: Callable[[T], Iterable[Misfit]]) ->
             return value
         break
     raise Misfits(misfits)
+
+
+def _was_taken_out(misfit: Misfit, known: list[Misfit]) -> bool:
+    """Whether a key is missing only because what stood there was at fault."""
+    depth = len(misfit.path)
+    return misfit.text == TEXTS["missing"] and any(each.path[:depth] == misfit.path for each in known)
 
 
 def _validate(data: Any, kind: type[T], adapter: TypeAdapter[T]) -> T:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from policies.console.oidc_id_token import ID_TOKEN_TYPES, Client
 from policies.console.oidc_preset import OIDC_PRESETS, OidcPresetName
-from policies.tokens.issuer import DISCOVERY_PATH, Issuer
+from policies.tokens.issuer import DISCOVERY_PATH, Issuer, check_hosts
 from policies.tokens.issuer_url import read_issuer_url
 
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
@@ -48,6 +48,7 @@ class OidcSettings:
             raise ValueError("client_id must be the console's name at the provider, in printable ASCII")
         if not self.client_secret_file:
             raise ValueError("client_secret_file must name the file with the client's secret")
+        check_hosts("hosts", self.hosts)
         if self.scopes is not None and "openid" not in self.scopes:
             raise ValueError("scopes must hold openid, or the provider gives no ID token")
         if any(

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from engine.settings import EngineSettings
 from gateway.configuration.oidc_settings import OidcSettings
-from policies.addresses.egress import Egress
+from policies.addresses.egress import ANYWHERE, Egress
 from policies.policy_file.ssh_signature import Signer, read_signer
 
 FORBID_UNKNOWN: dict[str, Any] = {"extra": "forbid"}
@@ -316,4 +316,4 @@ class Config:
     back_door: BackDoorSettings = field(default_factory=BackDoorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
-    egress: Egress = field(default_factory=Egress)
+    egress: Egress = ANYWHERE

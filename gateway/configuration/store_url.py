@@ -51,6 +51,8 @@ def _network(url: SplitResult) -> StoreUrl:
     if url.query:
         raise ValueError("must not have a query")
     port = url.port  # raises ValueError beyond 65535
+    if port == 0:
+        raise ValueError("names a port that does not exist")
     return StoreUrl(
         host=url.hostname,
         port=DEFAULT_PORT if port is None else port,

@@ -16,6 +16,7 @@ from gateway.keys.key_store import KeyStore
 from gateway.policy_file.policy_watch import PolicyWatch
 from gateway.readiness import Lack
 from gateway.running_acts import RunningActs
+from policies.addresses.egress import ANYWHERE, Egress
 from policies.approval.two_persons import purpose_of
 from policies.audit_record import Change, Decision, admin_record
 
@@ -43,6 +44,7 @@ class World:
     endings: Endings
     oidc: ProviderParts | None = None
     acts_alone: bool = True
+    egress: Egress = ANYWHERE
 
     async def perform(self, visit: Visit, act_name: str, arguments: Json) -> Json:
         """Do the admin act `act_name` as the viewer: planned, recorded and done exactly like the command's.

@@ -6,10 +6,9 @@ Rules, in this order:
  2. With signers (`policy.signers` in config.yaml) the bytes need valid signatures of as many different
     signers as are required, before anything in them is parsed. They stand beside the file, as
     `policy.yaml.sig` or `policy.yaml.ANYTHING.sig`; which file holds whose does not matter.
- 3. The bytes are a policy without a fault.
+ 3. The bytes are a policy without a fault, whose issuers are hosts that `egress` in config.yaml lets be called.
  4. With signers, a policy that keeps more of what is said, or for a shorter time, than the one in force before needs
     the signatures of two (policies/approval/content_change.py), however few are required otherwise.
- 5. The policy's issuers are hosts that `egress` in config.yaml lets be called.
 """
 
 import contextlib
@@ -58,7 +57,7 @@ class PolicyFile:
     """policy.yaml at `path`, with the signers that its policy needs, if any.
 
     `terms` is what the policy in force before keeps of content; without it (no home is meant) rule 4 is not judged.
-    `egress` is what rule 5 is judged by.
+    `egress` says which hosts its issuers may be.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ def _authorities(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
     oidc = config.console.oidc
     if config.console.enabled and oidc is not None and oidc.ca_file is not None:
         yield "console.oidc.ca_file", home.path / oidc.ca_file
-    for host in config.egress.hosts or ():
+    for host in config.egress.hosts:
         if host.ca_file is not None:
             yield f"the ca_file of {host.host} under egress.hosts", home.path / host.ca_file
 
@@ -76,7 +76,7 @@ def _secrets(home: Home, config: Config) -> Iterator[tuple[str, Path]]:
             yield "the api_key_file of an anchor", home.path / anchor.api_key_file
     if config.console.enabled and config.console.oidc is not None:
         yield "console.oidc.client_secret_file", home.path / config.console.oidc.client_secret_file
-    for host in config.egress.hosts or ():
+    for host in config.egress.hosts:
         if host.proxy_login_file is not None:
             yield f"the proxy_login_file of {host.host} under egress.hosts", home.path / host.proxy_login_file
 

@@ -58,6 +58,14 @@ def read_host_names(texts: Iterable[str]) -> HostNames:
     return HostNames(frozenset(exact), frozenset(parents))
 
 
+def is_host(text: str) -> bool:
+    """Whether `text` is one name or one address, without a port."""
+    try:
+        return bool(read_host_names((text,)).exact)
+    except ValueError:
+        return False
+
+
 def require_host(allowed: HostNames, headers: Iterable[tuple[bytes, bytes]], local: str) -> None:
     """Raises HostNotAllowed. `local` is the address at our end of the connection, "" when it has none."""
     for name, value in headers:

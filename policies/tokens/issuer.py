@@ -9,6 +9,7 @@ sends where it departs from that; see `policies.tokens.issuer_preset`.
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from policies.addresses.host_names import is_host
 from policies.addresses.networks import Networks
 from policies.credentials.key_record import check_scopes
 from policies.tokens.issuer_preset import PRESETS, Preset, PresetName
@@ -174,9 +175,17 @@ class Issuer:
             raise ValueError("ca_file is for keys that come over the network")
         if self.min_rsa_bits < MIN_RSA_BITS:
             raise ValueError(f"min_rsa_bits must be at least {MIN_RSA_BITS}")
+        check_hosts("jwks_hosts", self.jwks_hosts)
         _check_url("jwks_url", self.jwks_url)
         if self.discovery:
             _check_url("discovery_url", self.discovery_url or self.issuer.rstrip("/") + DISCOVERY_PATH)
+
+
+def check_hosts(name: str, hosts: tuple[str, ...]) -> None:
+    """Hosts without a port, each one name or address. Raises ValueError."""
+    for host in hosts:
+        if not is_host(host):
+            raise ValueError(f"{name} holds {host!r}: write one name or address, without scheme, port or '*'")
 
 
 def _check_url(name: str, text: str | None) -> None:

@@ -15,6 +15,7 @@ from gateway.configuration.yaml_tree import YamlFault, read_tree
 from gateway.console.page import Answer, Page, Sent, Visit
 from gateway.console.policy.live_page import LivePage
 from gateway.console.world import World
+from policies.addresses.egress import ANYWHERE, Egress
 from policies.policy import Policy
 from policies.policy_file.policy_diff import Difference, diff_policies, orphan_warnings
 from policies.policy_file.policy_patch import edited, fragment, read_path, read_value, unified
@@ -61,7 +62,9 @@ class PatchPage:
     async def _made(self, setting: str, value: str, now_s: float) -> Patch:
         """Raises ValueError, NoPatch."""
         policy, text = self._world.gate.in_force.policy, await self._live.text_in_force()
-        return await asyncio.to_thread(make_patch, policy, text, (setting, value), self._active_keys(now_s))
+        return await asyncio.to_thread(
+            make_patch, policy, text, (setting, value), self._active_keys(now_s), self._world.egress
+        )
 
     def _active_keys(self, now_s: float) -> dict[str, int]:
         counts: dict[str, int] = {}
@@ -71,13 +74,15 @@ class PatchPage:
         return counts
 
 
-def make_patch(policy: Policy, text: str | None, asked: tuple[str, str], live_keys: dict[str, int]) -> Patch:
+def make_patch(
+    policy: Policy, text: str | None, asked: tuple[str, str], live_keys: dict[str, int], egress: Egress = ANYWHERE
+) -> Patch:
     """The patch that sets what is `asked` (a path with dots, a value in YAML). Raises ValueError, NoPatch."""
     path, value = read_path(asked[0]), read_value(asked[1])
     after_text = None if text is None else _edited(text, path, value)
     if text is None or after_text is None:
         return Patch(fragment=fragment(path, value))
-    after = _parsed(after_text)
+    after = _parsed(after_text, egress)
     changes = diff_policies(policy, after)
     if not changes:
         line = f"{asked[0]} is {value} already"
@@ -94,10 +99,10 @@ def _edited(text: str, path: tuple[str, ...], value: str) -> str | None:
         return None
 
 
-def _parsed(text: str) -> Policy:
+def _parsed(text: str, egress: Egress) -> Policy:
     """Raises NoPatch with the first fault."""
     try:
-        return parse_policy(text.encode(), Path(NAME))
+        return parse_policy(text.encode(), Path(NAME), egress)
     except ConfigFaults as faults:
         raise NoPatch(faults.faults[0]) from None
 

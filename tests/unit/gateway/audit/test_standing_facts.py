@@ -104,6 +104,13 @@ def test_hosts() -> None:
     assert "secret" not in json.dumps(told)
 
 
+def test_an_address_that_cannot_be_read_stops_nobody() -> None:
+    config = Config(upstreams=(UpstreamSettings(name="odd", kind="ollama", url="https://["),))
+    assert hosts_told(config, Policy(teams={})) == {
+        "hosts": [{"what": "upstream odd", "host": "an address that cannot be read"}]
+    }
+
+
 def test_models() -> None:
     cards = [ModelCard(name=name, digest="dd" * 32, size_bytes=1, modified_at=0.0, parent=parent) for name, parent in
              (("m:1", ""), ("a:1", "m:1"))]  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.backdoor import asking
-from gateway.backdoor.asking import ask
+from gateway.backdoor.asking import ask, is_own_address
 from gateway.backdoor.engine_kinds import ROUTES, Kind
 from gateway.backdoor.findings import Look
 from gateway.backdoor.suspects import Suspect
@@ -202,6 +202,29 @@ async def test_a_server_here_is_asked_over_tls_whatever_its_certificate(tmp_path
         assert (await ask(elsewhere, ANY_HOST)).verdict == "silent"
         known = msgspec.structs.replace(elsewhere, ca_file=authority.bundle.name)
         assert (await ask(known, OutboundClients(ANYWHERE, tmp_path))).verdict == "open"
+
+
+async def test_a_socket_bound_to_anothers_address_aims_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IP_FREEBIND needs no right: anybody here may bind 192.0.2.77 (RFC 5737, nobody's) and have it asked."""
+    asked: list[str] = []
+    monkeypatch.setattr(asking, "Outbound", lambda url, **_: asked.append(url))
+    found = suspect(11434, "ollama", "http://192.0.2.77:11434", "https://[2001:db8::77]:11434", here=True)
+    assert (await ask(found, ANY_HOST)).verdict == "silent"
+    assert asked == []
+
+
+def test_which_addresses_are_this_machines() -> None:
+    assert [is_own_address(each) for each in ("127.0.0.1", "127.9.9.9", "192.0.2.77", "2001:db8::77", "", "x")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.connect(("192.0.2.77", 9))
+        assert is_own_address(other.getsockname()[0])
 
 
 async def test_a_ca_file_that_is_away_is_no_answer(tmp_path: Path) -> None:

@@ -74,10 +74,10 @@ class TestCheck:
         status, _, err = Corral(tmp_path / "nowhere", capsys).run("policy", "check")
         assert (status, "no Corral home" in err) == (2, True)
 
-    def test_a_config_with_faults_hides_who_has_to_sign(self, corral: Corral):
+    def test_a_config_with_faults_hides_who_has_to_sign_and_may_be_called(self, corral: Corral):
         corral.home.config.write_text("x: 1\n")
         status, _, err = corral.run("policy", "check")
-        assert (status, err.startswith("corral: who has to sign cannot be told: ")) == (2, True)
+        assert (status, err.startswith("corral: the home's config.yaml cannot be used: ")) == (2, True)
 
     def test_an_issuer_that_config_yaml_does_not_let_be_called(self, corral: Corral, file: Path):
         file.write_text(
@@ -88,6 +88,20 @@ class TestCheck:
         corral.home.config.write_text("egress: {hosts: []}\n")
         status, _, err = corral.run("policy", "check", str(file))
         assert (status, "issuers.corp: calls id.example:443, which is not under egress.hosts" in err) == (2, True)
+        status, _, err = corral.run("policy", "diff", str(file))
+        assert (status, "which is not under egress.hosts" in err) == (2, True)
+
+    @needs_ssh_keygen
+    def test_such_an_issuer_is_told_before_anybody_signs(self, corral: Corral, tmp_path: Path):
+        anna = Person(tmp_path, "anna")
+        corral.home.config.write_text(
+            f"policy: {{signers: {{required: 1, keys: ['{anna.public.strip()}']}}}}\negress: {{hosts: []}}\n"
+        )
+        corral.home.policy.write_text(
+            "teams: {a: {}}\n"
+            "issuers: {corp: {issuer: 'https://id.example', audiences: [a], team: a, discovery: true}}\n"
+        )
+        assert corral.run("policy", "check")[0] == 2
 
     @needs_ssh_keygen
     def test_signatures_are_told(self, corral: Corral, tmp_path: Path):

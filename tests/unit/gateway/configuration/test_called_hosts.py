@@ -86,8 +86,55 @@ def test_with_a_list_each_must_stand_in_it() -> None:
     assert "calls models.example:11434, which is not under egress.hosts of config.yaml: add it there" in fault
 
 
+def test_a_host_of_a_provider_may_have_any_port() -> None:
+    named = [(host, 8443 if host == "keys.example" else port) for _, host, port in PLACES if host != "127.0.0.1"]
+    assert faults(entries(*named)) == []
+
+
+@pytest.mark.parametrize(
+    ("instead", "place"),
+    [
+        ('syslog: "siem.ex\u00e4mple.org:6514"', "9: audit.anchors.1.syslog"),
+        ('syslog: "siem exam:6514"', "9: audit.anchors.1.syslog"),
+        ('http: "https://siem.ex\u00e4mple.org/x"', "9: audit.anchors.1.http"),
+    ],
+)
+def test_what_cannot_be_judged_is_a_fault_with_a_list_and_without(instead: str, place: str) -> None:
+    text = CONFIG.replace('syslog: "logs.example:6514"', instead)
+    assert [fault.partition(": must")[0] for fault in faults(text)] == [place]
+    listed = entries(*[(host, port) for _, host, port in PLACES if host != "127.0.0.1"])
+    assert any("no address that can be called" in fault for fault in faults(listed.replace(CONFIG, text)))
+
+
+@pytest.mark.parametrize("hosts", ["", "null", "anything", "\n#   - {host: a.example}"])
+def test_a_list_that_is_none_does_not_open_everything(hosts: str) -> None:
+    assert faults(f"egress:\n  hosts: {hosts}\n") == ["2: egress.hosts: must be a list"]
+    assert faults("egress: {}\n") == ["1: egress.hosts: is required"]
+    assert faults("egress:\n") != []
+
+
+def test_a_bundle_of_the_list_is_not_the_stores_in_silence() -> None:
+    listed = entries(*[(host, port) for _, host, port in PLACES if host != "127.0.0.1"])
+    bundled = listed.replace("{host: redis.example, port: 6379}", "{host: redis.example, port: 6379, ca_file: ca.pem}")
+    assert faults(bundled) == [
+        "11: store.ca_file: is required here: the ca_file under egress.hosts is not for the store"
+    ]
+    assert faults(bundled.replace("password_file: secret", "password_file: secret, ca_file: ca.pem")) == []
+
+
+def test_port_0_is_no_port() -> None:
+    for url, place in (("https://models.example:11434", "upstreams.0.url"), ("rediss://redis.example/0", "store.url")):
+        wrong = url.replace(":11434", ":0").replace("example/0", "example:0/0")
+        [fault] = faults(CONFIG.replace(url, wrong))
+        assert f"{place}: names a port that does not exist" in fault
+        assert called_place(wrong) is not None
+        assert called_place(wrong)[2] == 0  # type: ignore[index]
+
+
 def test_a_console_that_is_closed_calls_nobody() -> None:
-    closed = entries(*[(host, port) for _, host, port in PLACES[:6]]).replace("enabled: true", "enabled: false")
+    closed = entries(*[(host, port) for _, host, port in PLACES[:6] if host != "127.0.0.1"]).replace(
+        "enabled: true", "enabled: false"
+    )
     assert faults(closed) == []
 
 

@@ -46,6 +46,12 @@ def test_the_way_to_what_is_named(scheme: str, host: str, port: int, ca_file: st
         ("169.254.169.254", 80),
         ("", 443),
         ("*", 443),
+        ("id.example", 0),
+        ("localhost.", 443),
+        ("127.1", 443),
+        ("0x7f.1", 443),
+        ("2130706433", 443),
+        ("0.0.0.0", 443),
     ],
 )
 def test_what_is_not_named_is_not_called(host: str, port: int) -> None:
@@ -66,6 +72,21 @@ def test_loopback_is_no_way_out(host: str) -> None:
     assert Egress(hosts=()).way("http", host, 11434) is None
 
 
+def test_a_host_whose_port_is_not_known_yet() -> None:
+    assert [NAMED.may_call(host) for host in ("ID.example.", "192.0.2.7", "::1", "evil.example")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert ANYWHERE.may_call("evil.example")
+
+
+def test_an_address_is_shown_as_in_a_url() -> None:
+    with pytest.raises(NotNamed, match=r"calls \[fd00::9\]:443, which"):
+        NAMED.way("https", "fd00::9", 443)
+
+
 def test_without_a_list_nothing_is_judged_and_an_empty_one_names_nobody() -> None:
     assert ANYWHERE.way("https", "anything.example", 1) is None
     with pytest.raises(NotNamed):
@@ -79,17 +100,19 @@ def test_nothing_else_passes(host: str, port: int) -> None:
     except NotNamed:
         return
     if way is not None:
-        assert way in (NAMED.hosts or ())
+        assert way in NAMED.hosts
         assert way.port == port
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"host": "*.example"}, "each host is named by itself"),
-        ({"host": "id.example:443"}, "takes no port"),
-        ({"host": ""}, "neither a host name"),
-        ({"host": "https://id.example"}, "neither a host name"),
+        ({"host": "*.example"}, "host must be one name or address"),
+        ({"host": "id.example:443"}, "host must be one name or address"),
+        ({"host": ""}, "host must be one name or address"),
+        ({"host": "https://id.example"}, "host must be one name or address"),
+        ({"host": "127.0.0.1"}, "beyond this machine"),
+        ({"host": "Localhost."}, "beyond this machine"),
         ({"host": "a", "port": 0}, "port must be"),
         ({"host": "a", "port": 65536}, "port must be"),
         ({"host": "a", "proxy": "https://p:1"}, "proxy must be"),
@@ -99,6 +122,8 @@ def test_nothing_else_passes(host: str, port: int) -> None:
         ({"host": "a", "proxy": "http://u:p@p:1"}, "proxy must be"),
         ({"host": "a", "proxy": "http://p:1/x"}, "proxy must be"),
         ({"host": "a", "proxy": "http://p:1\n"}, "proxy must be"),
+        ({"host": "a", "proxy": "http://-..-:1"}, "proxy must be"),
+        ({"host": "a", "proxy": "http://[::::]:1"}, "proxy must be"),
         ({"host": "a", "proxy_login_file": "f"}, "is for a proxy"),
     ],
 )

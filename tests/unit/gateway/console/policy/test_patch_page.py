@@ -4,6 +4,7 @@ import pytest
 
 from gateway.configuration.config import parse_policy
 from gateway.console.policy.patch_page import NAME, NoPatch, Path, make_patch
+from policies.addresses.egress import Egress, EgressHost
 from policies.policy import Policy
 
 TEXT = """\
@@ -65,3 +66,25 @@ def test_a_value_cannot_bring_a_second_setting():
     assert made.patch == ""
     injected = make_patch(policy(), TEXT, ("limits", "{tokens_per_day: 5}"), {})
     assert all(each.path.startswith("limits.") for each in injected.changes)
+
+
+ISSUED = (
+    TEXT
+    + """\
+issuers:
+  corp:
+    issuer: "https://id.example"
+    audiences: [a]
+    team: lab
+    jwks_url: "https://id.example/keys"
+"""
+)
+
+
+def test_no_patch_makes_the_gateway_call_whom_config_yaml_does_not_name():
+    asked = ("issuers.corp.jwks_url", "https://metadata.internal/keys")
+    egress = Egress(hosts=(EgressHost(host="id.example"),))
+    with pytest.raises(NoPatch, match=r"calls metadata\.internal:443, which is not under egress\.hosts"):
+        make_patch(policy(ISSUED), ISSUED, asked, {}, egress)
+    made = make_patch(policy(ISSUED), ISSUED, ("issuers.corp.jwks_url", "https://id.example/new"), {}, egress)
+    assert "+    jwks_url: https://id.example/new\n" in made.patch

@@ -57,6 +57,7 @@ class AdminSocket:
         self._server: asyncio.Server | None = None
         self._busy: set[asyncio.Task[None]] = set()
         self._inode = -1
+        self._closed = False
 
     async def start(self) -> None:
         """Begin to listen, in place of whatever gateway had this path before. Raises OSError."""
@@ -65,6 +66,7 @@ class AdminSocket:
 
     async def close(self) -> None:
         """Stop listening and let the acts under way finish. A successor's socket is left alone."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         if self._busy:
@@ -99,7 +101,7 @@ class AdminSocket:
             folder.chmod(0o710)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._busy) >= MAX_CONNECTIONS:
+        if self._closed or len(self._busy) >= MAX_CONNECTIONS:  # the loop may bring one that it took before `close`
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

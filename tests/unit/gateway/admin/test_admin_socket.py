@@ -164,6 +164,24 @@ async def test_closing_lets_the_act_under_way_finish(path, acts, listening):
     assert await asking == {"result": {"did": "keys.list"}}
 
 
+async def test_nobody_is_heard_after_it_closed(path, acts):
+    """The loop brings a connection some passes after it took it; by then `close` may have waited for all it knew."""
+    listening = AdminSocket(path, acts.answer)
+    await listening.start()
+    await listening.close()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with theirs:
+        theirs.sendall(request())
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        listening._accepted(reader, writer)
+        theirs.settimeout(30)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.to_thread(theirs.recv, 1)
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    assert acts.asked == []
+
+
 async def test_a_peer_that_left_does_not_stop_its_act(path, acts, listening):
     acts.go_on.clear()
     _, writer = await asyncio.open_unix_connection(path)

@@ -108,7 +108,7 @@ class Engine(Protocol):
     early cancels the work there. It raises `SlotTaken` before the first event when the target turned
     out to be full, or when `fence`, the epoch of who decided it (0: this gateway alone), is past.
     `start_up` begins to connect and report to the observer, `close` ends that. `isolates`: each of its processes serves
-    one tenant in its life. `has_listed`: its models are known, or were asked for once in vain.
+    one tenant in its life. `has_listed`: its models are known, or it had long enough to tell them.
     """
 
     @property

@@ -31,7 +31,7 @@ from policies.admitting.ticket import Bounds
 from policies.authorization import Grant, authorize_model
 from policies.call import Call, ModelCard
 from policies.credentials.principal import Principal
-from policies.errors import ModelUnknown
+from policies.errors import ModelsNotListed, ModelUnknown
 from policies.keep_alive import allowed_keep_alive_s
 from policies.limiting.limit_grant import LimitGrant
 from policies.limiting.limits import Claims, Reservation, Store, Work, effective_team, longest_answer
@@ -73,15 +73,15 @@ class Gate:
         return effective_team(team, self.grants(name), unix_s(self.clock))
 
     def authorize_model(self, grant: Grant, name: str) -> ModelCard:
-        """The card of a model that the caller may use. Raises ModelUnknown; ModelNotReady in its place, for every name,
-        while an engine has not told what it serves: a gateway that has just started calls nobody's model unknown.
+        """The card of a model that the caller may use. Raises ModelUnknown, and ModelsNotListed in its place while an
+        engine has not told what it serves: a gateway that has just started calls nobody's model unknown.
         """
         try:
             return authorize_model(grant, name, self.catalogue.find)
-        except ModelUnknown:
+        except ModelUnknown as refused:
             if self.catalogue.is_whole:
                 raise
-            raise ModelNotReady("models_not_listed") from None
+            raise ModelsNotListed(refused.reason) from None
 
     def authorize_call(self, grant: Grant, call: Call, policy: Policy, exchange: Exchange) -> Call:
         """Step 8 for work: the call as the catalogue and the team's policy allow it.
@@ -89,7 +89,7 @@ class Gate:
         The model gets the catalogue's spelling, the output the team's cap (less where a
         limit could never hold it), and cached prefixes stay
         within the team. What an adapter's name was allowed for runs on its base model, which itself need not be
-        allowed. Raises ModelUnknown or ModelNotReady, or BadRequest for what the model cannot do.
+        allowed. Raises ModelUnknown or ModelsNotListed, or BadRequest for what the model cannot do.
         """
         exchange.model = card = self.authorize_model(grant, call.model)
         check_capabilities(call, card)

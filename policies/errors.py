@@ -139,6 +139,14 @@ class ModelUnknown(Refused):
         self.model = model
 
 
+class ModelsNotListed(Refused):
+    """A model that is unknown so far, while an engine has not told what it serves. One text for every name; `reason` is
+    why it would be refused by what is known.
+    """
+
+    status = 503
+
+
 class BadRequest(Refused):
     """The body is not what the route takes. `text` is public and in the dialect's own words."""
 

@@ -19,6 +19,7 @@ from policies.errors import (
     HostNotAllowed,
     LockedDown,
     MethodNotAllowed,
+    ModelsNotListed,
     NoCapacity,
     NotAuthenticated,
     NotAuthorized,
@@ -93,6 +94,8 @@ def retry_after(error: Exception | None) -> Headers:
         case RateLimited() | QuotaExceeded() | Overloaded() | NoCapacity() | CallerKillsWorkers():
             wait_s = min(max(error.retry_after_s or 0.0, LEAST_RETRY_AFTER_S), MAX_RETRY_AFTER_S)
         case WorkerDied() | UpstreamFailed() | ModelNotReady() | SlotTaken() | PolicyUnavailable() | AuditUnavailable():
+            wait_s = RESTART_S
+        case ModelsNotListed():
             wait_s = RESTART_S
         case _:
             return ()

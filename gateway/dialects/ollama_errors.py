@@ -54,6 +54,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.QuotaExceeded: Row(429, quota_text),
     refused.BeyondLimit: Row(429, beyond_text),
     refused.Overloaded: Row(503, BUSY),
+    refused.ModelsNotListed: Row(503, "the model is not ready, please try again"),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again"),
     refused.RequestKillsWorker: Row(422, KILLS_WORKER),
     refused.CallerKillsWorkers: Row(429, kills_workers_text),

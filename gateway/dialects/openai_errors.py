@@ -71,6 +71,7 @@ ROWS: dict[type[Refused | EngineError], Row] = {
     refused.QuotaExceeded: Row(429, quota_text, "insufficient_quota", "insufficient_quota"),
     refused.BeyondLimit: Row(429, beyond_text, LIMIT, "rate_limit_exceeded"),
     refused.Overloaded: Row(429, overload_text, LIMIT, "overloaded"),
+    refused.ModelsNotListed: Row(503, "the model is not ready, please try again", SERVER, "overloaded"),
     refused.NoCapacity: Row(503, "the model is not available at the moment, please try again", SERVER, "no_capacity"),
     refused.RequestKillsWorker: Row(422, KILLS_WORKER, INVALID, "request_kills_worker"),
     refused.CallerKillsWorkers: Row(429, kills_workers_text, LIMIT, "caller_kills_workers"),

@@ -34,7 +34,10 @@ AnswerT = TypeVar("AnswerT")
 
 COUNTS_PATH = "/corral/counts"
 MAX_COUNT_BYTES = 64 * 1024
-COUNT_S = 10.0
+COUNT_S = ASK_S = 10.0
+"""For a whole answer: lists and descriptions are at hand, and a server that drips one is as good as away."""
+LISTED_WITHIN_S = 60.0
+"""What a server that starts together with this gateway may take until its models count as all there are."""
 FIRST_BYTES_PER_TOKEN = 4.0
 """The usual ratio of English text; replaced by what the server reports, but never by more.
 
@@ -68,15 +71,19 @@ class OllamaUpstream:
         self._busy = 0
         self._observer: Observer | None = None
         self._refresher: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.TimerHandle | None = None
 
     async def start_up(self, observer: Observer) -> None:
         """Begin to list the models, now and every `refresh_s`; a server that is silent holds nobody up."""
         self._observer = observer
         self._announce(ready=False)
+        self._giving_up = asyncio.get_running_loop().call_later(LISTED_WITHIN_S, self._count_as_listed)
         self._refresher = asyncio.create_task(self._refresh_for_ever())
 
     async def close(self) -> None:
         """Stop listing and close the connections."""
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         if self._refresher is not None:
             self._refresher.cancel()
             await asyncio.gather(self._refresher, return_exceptions=True)
@@ -102,7 +109,7 @@ class OllamaUpstream:
 
     @property
     def has_listed(self) -> bool:
-        """False from the start until it first answered, or did not."""
+        """False from the start until it first told its models, or had LISTED_WITHIN_S for that."""
         return self._has_listed
 
     def models(self) -> tuple[ModelCard, ...]:
@@ -190,6 +197,10 @@ class OllamaUpstream:
             self._announce(ready=False)
         else:
             self._announce(ready=bool(self._cards))
+            self._count_as_listed()
+
+    def _count_as_listed(self) -> None:
+        """It has told what it serves, or had long enough to: others' unknown names do not wait for one that is away."""
         self._has_listed = True
 
     async def _list(self) -> dict[str, ModelCard]:
@@ -234,7 +245,7 @@ class OllamaUpstream:
 
     async def _ask(self, method: str, path: str, body: bytes | None, answer: type[AnswerT]) -> AnswerT:
         try:
-            return _decode(await self._outbound.fetch(method, path, body), answer)
+            return _decode(await self._outbound.fetch(method, path, body, total_s=ASK_S), answer)
         except OutboundRefused as refused:
             raise _refusal(refused) from None
         except OutboundFault as fault:

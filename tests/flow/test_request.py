@@ -299,6 +299,12 @@ async def test_8_before_an_engine_has_listed_nothing_is_called_unknown(
         reply, _ = await gate.send("POST", target, {**body, "model": name})
         assert reply.status == 503, reply.body
         assert name.encode() not in reply.body
+        assert reply.headers["retry-after"]
+        told = gate.log.entries[-1]
+        assert (told["event"], told["decision"]["reason"]) == (
+            "request.denied",
+            {"secret": "model_not_of_team", "nosuch": "model_not_in_catalogue"}[name],
+        )
     mine, _ = await gate.send("POST", target, {**body, "model": "m"})
     assert mine.status == 200, mine.body
     gate.engine.has_listed = True

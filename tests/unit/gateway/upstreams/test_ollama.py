@@ -13,6 +13,7 @@ from engine.errors import EngineError, ModelNotReady, PrepareFailed, SlotTaken, 
 from engine.interface import Prepared, StepReport, TargetState
 from gateway.configuration.settings import UpstreamSettings
 from gateway.outbound import OutboundFault, OutboundRefused
+from gateway.upstreams import ollama
 from gateway.upstreams.ollama import OllamaUpstream
 from policies.call import Call, Event, Final, Message, Text, Tool, ToolCall
 
@@ -41,7 +42,8 @@ class FakeOutbound:
     async def close(self) -> None:
         self.open = -1
 
-    async def fetch(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    async def fetch(self, method: str, path: str, body: bytes | None = None, *, total_s: float = 0.0) -> bytes:
+        assert total_s > 0, "nothing may keep the list of models waiting for ever"
         self.asked.append((path, body))
         if self.fault is not None:
             raise self.fault
@@ -127,7 +129,12 @@ async def test_an_upstream_that_is_away_is_a_lost_target_and_comes_back() -> Non
     engine = upstream(outbound)
     await listed(engine, reports)
     assert {state.ready for state in reports.states} == {False}
-    assert engine.has_listed, "asked in vain counts: a server that stays away makes nothing uncertain for good"
+    assert not engine.has_listed, "it may start together with this gateway"
+    loop, giving_up = asyncio.get_running_loop(), engine._giving_up
+    assert giving_up is not None
+    assert 0 < giving_up.when() - loop.time() <= ollama.LISTED_WITHIN_S
+    giving_up._run()
+    assert engine.has_listed, "one that stays away makes nothing uncertain for good"
     outbound.fault = None
     await engine._refresh()
     assert reports.states[-1].ready

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.errors import UpstreamFailed
+from gateway import dispatcher
 from gateway.audit.content_keeper import ContentKeeper
 from gateway.audit.vault import Vault, opened_vault
 from gateway.homes.home import Home
@@ -149,7 +150,8 @@ async def test_who_is_cancelled_while_it_is_kept_is_kept_once(kept: Kept, monkey
     assert kept.record("request.aborted")["content"]["blob_ref"]
 
 
-async def test_what_never_ran_leaves_digests_only(kept: Kept) -> None:
+async def test_what_never_ran_leaves_digests_only(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "SILENCE_S", -119.95)  # of the two minutes that a request waits
     kept.policy("full")
     kept.gate.engine.announce(ready=False)  # type: ignore[union-attr]
     reply, _ = await kept.gate.send("POST", "/api/chat", CHAT)

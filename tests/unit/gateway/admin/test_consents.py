@@ -5,6 +5,7 @@ import base64
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.admin import request_expiry
 from gateway.admin.consents import Consents
@@ -221,7 +222,7 @@ def test_who_the_signers_are_is_told_at_a_start(people):
     assert "two_persons" in Consents().told()
 
 
-async def test_the_look_for_what_ended_goes_on_after_a_fault(desk, tmp_path, monkeypatch, capsys):
+async def test_the_look_for_what_ended_goes_on_after_a_fault(desk, tmp_path, monkeypatch):
     monkeypatch.setattr(request_expiry, "LOOK_S", 0.0)
     after_us = int((NOW_S + VALID_S + 1) * 1e6)
     monkeypatch.setattr(request_expiry, "stamp_now", lambda: Stamp(after_us, 5, "boot"))
@@ -233,15 +234,16 @@ async def test_the_look_for_what_ended_goes_on_after_a_fault(desk, tmp_path, mon
             raise AuditUnavailable("audit_enospc")
 
     await ask(desk)
-    looking = asyncio.create_task(keep_to_expiry(desk.consents.book, record))
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert desk.consents.book.requests() == ()
-    (tmp_path / REQUESTS_NAME).write_bytes(b"broken")
-    for _ in range(5):
-        await asyncio.sleep(0)
-    looking.cancel()
+    with capture_logs() as logged:
+        looking = asyncio.create_task(keep_to_expiry(desk.consents.book, record))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert desk.consents.book.requests() == ()
+        (tmp_path / REQUESTS_NAME).write_bytes(b"broken")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        looking.cancel()
     assert [entry["event"] for entry in calls] == ["act.expired", "act.expired"]
-    said = capsys.readouterr()
-    assert "audit_enospc" in said.out + said.err
-    assert "is not what Corral wrote" in said.out + said.err
+    said = str(logged)
+    assert "audit_enospc" in said
+    assert "is not what Corral wrote" in said

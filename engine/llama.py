@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from engine.expert_placement import expert_pattern
 from engine.kv_memory import KvMemory, remedy
 from engine.node_rows import BatchShape, widest_matrix
-from engine.store.yarn import stretched
+from engine.store.gguf_types import FILE_TYPES
+from engine.store.yarn import NO_YARN, Yarn
 
 # llama_cpp imports diskcache for a cache Corral never uses. diskcache unpickles what it finds on disk
 # (CVE-2025-69872, no fixed release), so an empty module takes its place, installed or not.
@@ -206,7 +207,7 @@ def _kept_on_cpu(pattern: str) -> Any:
 class Model:
     """A loaded GGUF file. `vocab_only` leaves the weights on disk; `gpu_layers` go to the first GPU, the last first,
     the output layer counted as one (0 is the CPU alone); the experts of the first `cpu_expert_layers` stay on the CPU.
-    `mapped` False reads the weights into memory of the process's own, see `engine.weight_loading`. `yarn_factor`
+    `mapped` False reads the weights into memory of the process's own, see `engine.weight_loading`. `yarn`
     stretches the context of all its contexts, see `engine.store.yarn`.
     """
 
@@ -218,9 +219,9 @@ class Model:
         gpu_layers: int = 0,
         cpu_expert_layers: int = 0,
         mapped: bool = True,
-        yarn_factor: float = 1.0,
+        yarn: Yarn = NO_YARN,
     ) -> None:
-        self._yarn_factor = yarn_factor
+        self._yarn = yarn
         _log.first_error = ""
         parameters = raw.llama_model_default_params()
         parameters.vocab_only = vocab_only
@@ -257,14 +258,22 @@ class Model:
     @property
     def context_length(self) -> int:
         # llama_model_n_ctx_train is 0 with vocab_only, so the key itself is read.
-        return stretched(self._number("context_length"), self._yarn_factor)
+        return self._yarn.tokens(self._number("context_length"))
 
     def stretch(self, parameters: Any) -> None:
-        """Set what a context needs for the YaRN factor; the rest of its numbers llama.cpp draws from these."""
-        if self._yarn_factor != 1.0:
+        """Set what a context needs for YaRN; the rest of its numbers llama.cpp draws from these. Raises LlamaFault."""
+        if self._yarn.stretches:
+            if raw.llama_model_rope_type(self.pointer) == raw.LLAMA_ROPE_TYPE_NONE:
+                raise LlamaFault("the model has no rotary positions, so its context cannot be stretched")
             parameters.rope_scaling_type = raw.LLAMA_ROPE_SCALING_TYPE_YARN
-            parameters.rope_freq_scale = 1.0 / self._yarn_factor
-            parameters.yarn_orig_ctx = self._number("context_length")
+            parameters.rope_freq_scale = 1.0 / self._yarn.factor
+            parameters.yarn_orig_ctx = self._yarn.original_tokens or self._number("context_length")
+
+    @property
+    def quantization(self) -> str:
+        """The name of the file's `general.file_type`, "unknown" without one."""
+        number = self.metadata().get("general.file_type", "")
+        return FILE_TYPES.get(int(number), "unknown") if number.isdigit() else "unknown"
 
     @property
     def pooling_type(self) -> int:

@@ -6,13 +6,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.kv_memory import KvMemory
+from engine.store.yarn import NO_YARN, Yarn
 
 
 class ModelOptions(Struct, frozen=True, kw_only=True):
     """`adapters` are files by name; `gpu_layers` as llama.cpp counts them; the experts of the first
     `cpu_expert_layers` stay on the CPU. `rows_together` must be computed at once (those of a picture that see each
     other). `mapped_weights`: see `engine.weight_loading`. `idle_bytes`: see `engine.idle_plan`.
-    `yarn_factor`: see `engine.store.yarn`.
+    `yarn`: see `engine.store.yarn`.
     """
 
     adapters: Mapping[str, Path] = {}
@@ -22,7 +23,7 @@ class ModelOptions(Struct, frozen=True, kw_only=True):
     rows_together: int = 0
     mapped_weights: bool = True
     idle_bytes: int = 0
-    yarn_factor: float = 1.0
+    yarn: Yarn = NO_YARN
 
 
 PLAIN = ModelOptions()

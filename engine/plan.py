@@ -30,6 +30,7 @@ from engine.fitting.placement import DoesNotFit, Fit
 from engine.fitting.remedies import remedies
 from engine.idle_plan import WorkerUse, idle_bytes
 from engine.settings import EngineSettings, Sandbox
+from engine.store.yarn import NO_YARN, Yarn
 from engine.weight_loading import maps_weights
 from engine.worker_fit import (
     ModelFit,
@@ -76,7 +77,7 @@ class ProcessPlan(Struct, frozen=True, kw_only=True):
     `adapters` are the LoRA adapters that a chat worker loads beside its model, each a name and a file.
     `projector` is the file that lets the model see, "" where there is none. `mapped_weights`: whether a worker maps the
     file or reads it, see `engine.weight_loading`. `idle_bytes` of prefixes that nobody runs on may lie beside the KV
-    memory; they are part of `needs_bytes`. `yarn_factor` stretches the model's context, see `engine.store.yarn`.
+    memory; they are part of `needs_bytes`. `yarn` stretches the model's context, see `engine.store.yarn`.
     """
 
     name: str
@@ -101,7 +102,7 @@ class ProcessPlan(Struct, frozen=True, kw_only=True):
     cpu_expert_layers: int = 0
     mapped_weights: bool = True
     idle_bytes: int = 0
-    yarn_factor: float = 1.0
+    yarn: Yarn = NO_YARN
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -297,6 +298,7 @@ def _preparer(settings: EngineSettings, model: StoredModel, socket: PurePath) ->
         memory_bytes=PREPARER_MEMORY_BYTES,
         timeout_s=settings.prepare_timeout_s,
         sandbox=settings.sandbox,
+        yarn=model.size.yarn,
     )
 
 
@@ -324,7 +326,7 @@ def _worker(
         gpu_layers=worker.fit.gpu_layers,
         cpu_expert_layers=worker.fit.cpu_expert_layers,
         sandbox=settings.sandbox,
-        yarn_factor=worker.model.size.yarn_factor,
+        yarn=worker.model.size.yarn,
         mapped_weights=maps_weights(
             weights_bytes=worker.model.size.weights_bytes,
             repacked_bytes=worker.model.size.repacked_bytes,

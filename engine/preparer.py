@@ -39,6 +39,7 @@ from engine.process_start import (
     raise_wall,
 )
 from engine.serving_imports import import_for_preparer
+from engine.store.yarn import NO_YARN, read_yarn
 from engine.syscall_allowlist import PREPARING
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--memory-bytes", type=int, required=True)
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--projector", type=Path)
+    parser.add_argument("--yarn", type=read_yarn, default=NO_YARN)
     add_sandbox_argument(parser)
     return parser.parse_args(arguments)
 
@@ -142,7 +144,7 @@ def _preparer(options: argparse.Namespace, header: "GgufHeader", vocabulary: "Vo
         timeout_s=options.timeout_s,
         translate=schema_to_gbnf,
         compiles=lambda grammar: check_grammar(vocabulary, grammar),
-        info=shown_info(header),
+        info=shown_info(header, options.yarn),
         template=source,
     )
 

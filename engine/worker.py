@@ -4,7 +4,7 @@
         --context-tokens N --batch-tokens N --threads N --memory-bytes N --listen-fd FD [--adapter NAME=FILE ...]
         [--projector FILE] [--kv-type TYPE] [--flash-attention auto|on|off] [--kv-cells N] [--gpu-layers N]
         [--cpu-expert-layers N] [--weights mapped|read] [--idle-bytes N]
-        [--yarn-factor F]
+        [--yarn F:TOKENS]
 
 Order, and why:
  (1) arguments
@@ -45,7 +45,7 @@ from engine.process_start import (
 )
 from engine.serving_imports import import_for_worker
 from engine.store.projector_check import read_projector
-from engine.store.yarn import MOST
+from engine.store.yarn import NO_YARN, read_yarn
 from engine.syscall_allowlist import SERVING
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cpu-expert-layers", type=_not_negative, default=0)
     parser.add_argument("--weights", choices=("mapped", "read"), default="mapped")
     parser.add_argument("--idle-bytes", type=_not_negative, default=0)
-    parser.add_argument("--yarn-factor", type=_factor, default=1.0)
+    parser.add_argument("--yarn", type=read_yarn, default=NO_YARN)
     add_sandbox_argument(parser)
     return parser.parse_args(arguments)
 
@@ -113,13 +113,6 @@ def _not_negative(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
-    return number
-
-
-def _factor(text: str) -> float:
-    number = float(text)
-    if not 1.0 <= number <= MOST:
-        raise argparse.ArgumentTypeError(f"must be 1 to {MOST:g}")
     return number
 
 
@@ -177,7 +170,7 @@ def _load_chat(options: argparse.Namespace) -> tuple["Loop", int]:
             rows_together=options.batch_tokens if options.projector else 0,
             mapped_weights=options.weights == "mapped",
             idle_bytes=options.idle_bytes,
-            yarn_factor=options.yarn_factor,
+            yarn=options.yarn,
         ),
     )
     backend.warm_up()
@@ -216,7 +209,7 @@ def _load_embedding(options: argparse.Namespace) -> tuple["Loop", int]:
         batch_tokens=options.batch_tokens,
         threads=options.threads,
         mapped_weights=options.weights == "mapped",
-        yarn_factor=options.yarn_factor,
+        yarn=options.yarn,
     )
     backend.warm_up()
     loop = EmbeddingLoop(

@@ -51,14 +51,15 @@ class Backend(Memory, Protocol):
 
     `decode` with an `interrupt` asks it while computing and returns ABORTED when it says True.
     `sampler` raises SamplingFault. `spell` is `piece` with control tokens written out. `cells` 0: as many as all slots'
-    contexts have. Up to `idle_bytes` of prefixes that nobody runs on may lie beside them. `tile_rows` as
-    `engine.batching.prefill_pace` has it.
+    contexts have. Up to `idle_bytes` of prefixes that nobody runs on may lie beside them. `tile_rows` and
+    `row_block` as `engine.batching.prefill_pace` has them.
     """
 
     vocabulary_size: int
     cells: int
     idle_bytes: int
     tile_rows: int
+    row_block: int
 
     def decode(self, batch: Batch, interrupt: Callable[[], bool] | None) -> int: ...
     def logits(self, row: int) -> NDArray[np.float32]: ...
@@ -118,7 +119,7 @@ class Batching:
         self._context_tokens = context_tokens
         self._clock = clock
         self._batch = Batch(batch_tokens, slots)
-        self._pace = PrefillPace(batch_tokens, backend.tile_rows)
+        self._pace = PrefillPace(batch_tokens, backend.tile_rows, backend.row_block)
         self._table = SlotTable(
             backend, slots=slots, context_tokens=context_tokens, cells=backend.cells, idle_bytes=backend.idle_bytes
         )

@@ -16,7 +16,8 @@ from engine.batching.loaded_adapters import LoadedAdapters
 from engine.batching.sampler import GREEDY, SamplingFault, TokenSampler, chain_stages, check_sampling, penalty_window
 from engine.kv_memory import KvMemory, shared_cells, slot_context_tokens, tile_rows
 from engine.model_options import PLAIN, ModelOptions
-from engine.node_rows import BatchShape, node_rows
+from engine.node_rows import BatchShape, node_rows, row_block
+from engine.store.yarn import NO_YARN, Yarn
 from policies.call import Sampling
 
 
@@ -41,7 +42,7 @@ class LlamaBackend:
             gpu_layers=options.gpu_layers,
             cpu_expert_layers=options.cpu_expert_layers,
             mapped=options.mapped_weights,
-            yarn_factor=options.yarn_factor,
+            yarn=options.yarn,
         )
         self.adapters = LoadedAdapters(self._model, path, options.adapters)  # before the context: see llama.Adapter
         self._vocabulary = self._model.vocabulary
@@ -51,6 +52,7 @@ class LlamaBackend:
         self.cells = shared_cells(options.kv, slots=slots, context_tokens=self.context_tokens)
         self.idle_bytes = options.idle_bytes
         self.tile_rows = tile_rows(options.kv, gpu_layers=options.gpu_layers)
+        self.row_block = row_block(self._model.quantization, gpu_layers=options.gpu_layers)
         memory = structs.replace(options.kv, cells=self.cells)
         rows = node_rows(self._model.widest_matrix, threads=threads, batch_tokens=batch_tokens)
         pieces = max(rows, min(options.rows_together, batch_tokens))
@@ -160,9 +162,9 @@ class LlamaVectors:
         batch_tokens: int,
         threads: int,
         mapped_weights: bool = True,
-        yarn_factor: float = 1.0,
+        yarn: Yarn = NO_YARN,
     ) -> None:
-        self._model = llama.Model(path, mapped=mapped_weights, yarn_factor=yarn_factor)
+        self._model = llama.Model(path, mapped=mapped_weights, yarn=yarn)
         self.pooling = self._read_pooling()
         self.context_tokens = slot_context_tokens(
             KvMemory(), asked_tokens=context_tokens, trained_tokens=self._model.context_length

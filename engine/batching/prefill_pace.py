@@ -25,9 +25,9 @@ in the step lengthen it. What is wanted: the longest gaps (p99) within 3 times t
     computed against all cells that any of its rows sees, and generating rows are of as many sequences as there are.
     Measured, 16 streams: 63 rows of 8 sequences took 175 ms, 65 took 259. Where those who generate fill most of a
     tile by themselves nothing is gained by it.
- 9. A step with generating requests has whole blocks of rows where that leaves `LEAST_ROWS` (`engine.node_rows`): beside
-    8 of 12 sequences 40 prompt rows took 2.18 ms each, 39 took 2.68 and 55 took 2.39; beside 11, 37 took 2.15 and 52
-    took 3.11.
+ 9. A step with generating requests has whole blocks of rows (`row_block`, see `engine.node_rows`) where that leaves
+    `LEAST_ROWS`: beside 8 of 12 sequences 40 prompt rows took 2.18 ms each, 39 took 2.68 and 55 took 2.39; beside 11,
+    37 took 2.15 and 52 took 3.11.
 
 All times are decayed means, so they follow a context that grows or a machine that others use.
 """
@@ -97,9 +97,10 @@ class RowTime:
 class PrefillPace:
     """Learns from every step and says how many prompt rows the next may have."""
 
-    def __init__(self, batch_tokens: int, tile_rows: int = 0) -> None:
+    def __init__(self, batch_tokens: int, tile_rows: int = 0, row_block: int = ROW_BLOCK) -> None:
         self._batch_tokens = batch_tokens
         self._tile_rows = tile_rows
+        self._row_block = row_block
         self._decode_ns: dict[int, float] = {}  # by the number of generating requests
         self._steps_since: dict[int, int] = {}  # with prompt rows, since that was measured
         self._beside = RowTime()  # prompt rows beside generating requests
@@ -120,7 +121,7 @@ class PrefillPace:
             wanted = min(wanted, self._ceiling.rows - generating)
         if generating + LEAST_ROWS < self._tile_rows:
             wanted = min(wanted, self._tile_rows - 1 - generating)
-        blocks = whole_blocks(generating + wanted) - generating
+        blocks = whole_blocks(generating + wanted, self._row_block) - generating
         return max(0, min(room, blocks if blocks >= LEAST_ROWS else max(LEAST_ROWS, wanted)))
 
     def observe(self, *, decode_rows: int, prefill_rows: int, took_ns: int) -> None:

@@ -50,8 +50,8 @@ def size_text(count: int) -> str:
 def _shape_lines(plan: Fit, model: ModelSize, overrides: Overrides) -> tuple[Line, ...]:
     shape = plan.shape
     own = f"the model states {model.context_length or 'none'}"
-    if model.yarn_factor != 1:
-        own = f"{model.context_length} after YaRN, factor {model.yarn_factor:g}"
+    if model.yarn.stretches:
+        own = f"{model.context_length} after YaRN, {model.yarn.factor:g} times {model.yarn.original_tokens}"
     flash = "on" if shape.flash_attention else "off"
     return (
         Line(text=f"slots {shape.slots} ({_origin(overrides.slots)})"),

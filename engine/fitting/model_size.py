@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from engine.store.gguf_header import GgufHeader, LongArray, Tensor
 from engine.store.gguf_types import TENSOR_TYPES
-from engine.store.yarn import stretched
+from engine.store.yarn import NO_YARN, Yarn
 from engine.weight_loading import repacked_bytes
 
 KvType = Literal["f16", "q8_0", "q4_0"]
@@ -57,8 +57,8 @@ class ModelSize(Struct, frozen=True, kw_only=True):
     """What a model needs, whatever the slots: see the rules at the head. `context_length` 0: not stated.
 
     `layer_numbers` is how many numbers one token has in a layer's activations. `quantises_kv`: heads are whole blocks.
-    `repacked_bytes` of the weights are held twice where the file is mapped, see `engine.weight_loading`. `yarn_factor`
-    times what the model was trained on is its `context_length`, see `engine.store.yarn`.
+    `repacked_bytes` of the weights are held twice where the file is mapped, see `engine.weight_loading`. `yarn` is how
+    its `context_length` came about, where that is not the file's own.
     """
 
     layers: tuple[LayerSize, ...]
@@ -73,7 +73,7 @@ class ModelSize(Struct, frozen=True, kw_only=True):
     quantises_kv: bool
     allows_flash: bool
     repacked_bytes: int = 0
-    yarn_factor: float = 1.0
+    yarn: Yarn = NO_YARN
 
     @property
     def has_experts(self) -> bool:
@@ -144,7 +144,7 @@ def input_compute_bytes(model: ModelSize, shape: ContextShape) -> int:
     return 4 * batch * 2 * model.width + MASK_BYTES * batch * shape.cells
 
 
-def model_size_of(header: GgufHeader, yarn_factor: float = 1.0) -> ModelSize:
+def model_size_of(header: GgufHeader, yarn: Yarn = NO_YARN) -> ModelSize:
     """The sizes of the model behind `header`. Raises SizeFault."""
     count, width = _number(header, "block_count"), _number(header, "embedding_length")
     if not count or not width:
@@ -166,11 +166,11 @@ def model_size_of(header: GgufHeader, yarn_factor: float = 1.0) -> ModelSize:
         heads=heads,
         layer_numbers=2 * (width + max(_feed_forward(header), heads * sum(head_numbers))),
         vocabulary=_vocabulary(header),
-        context_length=stretched(_number(header, "context_length"), yarn_factor),
+        context_length=yarn.tokens(_number(header, "context_length")),
         quantises_kv=all(length % QUANTISED_BLOCK == 0 for length in head_numbers),
         allows_flash=header.architecture not in _NO_FLASH,
         repacked_bytes=sum(repacked_bytes(tensor) for tensor in header.tensors),
-        yarn_factor=yarn_factor,
+        yarn=yarn,
     )
 
 

@@ -4,7 +4,8 @@ Its manifest has the base model's layer and the adapter's, so the base's file li
 is for, by rules, since Ollama's format does not say it by name:
 
  (1) only an entry without an adapter whose model layer is the same file: its weights are what the adapter changes
- (2) of several such entries the one that `base_name` of the adapter's config names, else the first by name
+ (2) of several such entries the one that `base_name` of the adapter's config names, else one whose context is stretched
+     as the adapter's own config says (not at all, in Ollama's), else the first by name
  (3) none: the entry cannot be served, since there is no worker that it could run on
 """
 
@@ -15,23 +16,26 @@ from typing import Any
 
 from engine.store.manifest import ADAPTER_LAYER, Layer, Manifest
 from engine.store.model_name import ModelName
+from engine.store.yarn import NO_YARN, Yarn, yarn_in
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name of the store and its manifest."""
+    """A name of the store, its manifest, and what its config says of a stretched context."""
 
     name: ModelName
     manifest: Manifest
+    yarn: Yarn = NO_YARN
 
 
 def base_of(manifest: Manifest, config: dict[str, Any], entries: Iterable[Entry]) -> str:
     """The name of the model that this adapter is for. Raises ValueError with the end of a sentence."""
     digest, said = manifest.model.digest, str(config.get("base_name", "")).lower()
-    fitting = [entry.name for entry in entries if _is_plain(entry.manifest, digest)]
+    fitting = [entry for entry in entries if _is_plain(entry.manifest, digest)]
     if not fitting:
         raise ValueError("is an adapter whose base model is not in this store under a name of its own")
-    return min(fitting, key=lambda name: (name.key != said, name.key)).display
+    own = yarn_in(config)
+    return min(fitting, key=lambda entry: (entry.name.key != said, entry.yarn != own, entry.name.key)).name.display
 
 
 def adapter_layers(base: Manifest, digest: str, size_bytes: int) -> tuple[Layer, ...]:

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from engine.store import yarn
 from engine.store.gguf_header import GgufHeader
 from engine.store.model_details import capabilities_of, details_of
+from engine.store.yarn import NO_YARN, Yarn, written
 from policies.call import ModelDetails
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -112,8 +112,8 @@ def write_manifest(config: Layer, layers: tuple[Layer, ...]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def write_config(header: GgufHeader, model_digest: str, yarn_factor: float = yarn.NONE) -> bytes:
-    """The config blob for a GGUF file that is imported as it is, its context stretched by `yarn_factor`."""
+def write_config(header: GgufHeader, model_digest: str, yarn: Yarn = NO_YARN) -> bytes:
+    """The config blob for a GGUF file that is imported as it is, its context stretched by `yarn`."""
     details = details_of(header)
     document = {
         "model_format": details.format,
@@ -121,8 +121,8 @@ def write_config(header: GgufHeader, model_digest: str, yarn_factor: float = yar
         "model_families": list(details.families),
         "model_type": details.parameter_size,
         "file_type": details.quantization_level,
-        "context_length": yarn.stretched(details.context_length, yarn_factor),
-        **yarn.written(details.context_length, yarn_factor),
+        "context_length": yarn.tokens(details.context_length),
+        **written(yarn),
         "embedding_length": details.embedding_length,
         "capabilities": list(capabilities_of(header)),
         "architecture": "amd64",  # written by Ollama on every machine; kept for its readers

@@ -4,6 +4,7 @@ from typing import Any
 
 from engine.answers.answer_form import PLAIN, form_of
 from engine.store.gguf_header import GgufHeader, LongArray
+from engine.store.yarn import NO_YARN, Yarn
 from policies.call import ModelDetails
 
 SHOWN_ITEMS = 5  # Ollama's /api/show leaves longer arrays out
@@ -51,12 +52,19 @@ def capabilities_of(header: GgufHeader) -> tuple[str, ...]:
     return tuple(name for name, has in having.items() if has)
 
 
-def shown_info(header: GgufHeader) -> dict[str, Any]:
-    """`model_info` of /api/show: the file's keys without name and template; long arrays are None."""
+def shown_info(header: GgufHeader, yarn: Yarn = NO_YARN) -> dict[str, Any]:
+    """`model_info` of /api/show: the file's keys without name and template; long arrays are None.
+
+    A context that is stretched stands there as in a file that states it.
+    """
     info: dict[str, Any] = {"general.parameter_count": header.parameter_count}
     for key, value in header.metadata.items():
         if key not in _HIDDEN_KEYS:
             info[key] = _shown(value)
+    if yarn.stretches:
+        scaling = {"type": "yarn", "factor": yarn.factor, "original_context_length": yarn.original_tokens}
+        info |= {f"{header.architecture}.rope.scaling.{key}": value for key, value in scaling.items()}
+        info[f"{header.architecture}.context_length"] = yarn.tokens(0)
     return info
 
 

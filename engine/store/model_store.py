@@ -19,7 +19,6 @@ from typing import Any
 
 from msgspec import structs
 
-from engine.store import yarn
 from engine.store.adapter_check import read_adapter
 from engine.store.adapter_entry import Entry, adapter_layers, base_of, write_adapter_config
 from engine.store.blob import Written, hash_file, write_blob, write_bytes
@@ -44,6 +43,7 @@ from engine.store.model_details import capabilities_of, details_of
 from engine.store.model_name import DEFAULT_HOST, ModelName, parse_model_name
 from engine.store.projector_check import read_projector
 from engine.store.store_fault import StoreFault, disk_fault
+from engine.store.yarn import NO_YARN, Yarn, checked, yarn_in
 from policies.call import ModelCard, ModelDetails
 
 Progress = Callable[[int, int], None]
@@ -55,7 +55,7 @@ _PRIVATE_FOLDER = 0o700
 class StoredModel:
     """One model of a store. `digest` is the SHA-256 of its manifest file, 64 hex digits; `system` its own
     system message. An adapter has a file of its own, `adapter`, beside the `file` of its `base`, which is a name.
-    A model that sees has a `projector`. `yarn_factor`: see `engine.store.yarn`."""
+    A model that sees has a `projector`. `yarn`: see `engine.store.yarn`."""
 
     name: ModelName
     digest: str
@@ -67,7 +67,7 @@ class StoredModel:
     adapter: Path | None = None
     base: str = ""
     projector: Path | None = None
-    yarn_factor: float = yarn.NONE
+    yarn: Yarn = NO_YARN
 
     @property
     def size_bytes(self) -> int:
@@ -82,7 +82,7 @@ class Additions:
 
     system: str = ""
     projector: Path | None = None
-    yarn_factor: float = yarn.NONE
+    yarn: Yarn | None = None
 
 
 NOTHING = Additions()
@@ -117,7 +117,7 @@ class ModelStore:
         details, capabilities = details_in(model.config), _text_list(model.config.get("capabilities"))
         if not (details.context_length and details.embedding_length and capabilities):
             header = self.header(model)
-            details, capabilities = _stretched(details_of(header), model.yarn_factor), capabilities_of(header)
+            details, capabilities = _stretched(details_of(header), model.yarn), capabilities_of(header)
         if model.projector and "vision" not in capabilities:
             capabilities = (*capabilities, "vision")
         return ModelCard(
@@ -176,13 +176,13 @@ class ModelStore:
         """
         parsed = _parse(name)
         _check_source(path)
-        if adds.yarn_factor != yarn.NONE:
-            _check_yarn(path, adds.yarn_factor)
+        _check_yarn(adds.yarn, path)  # before gigabytes are copied
         with self._locked():
             written = write_blob(path, self._blobs, progress or _no_progress)
+            yarn = self._checked_yarn(adds.yarn, written)
             sight = self._add_projector(adds.projector, written) if adds.projector else ()
             layers = (*sight, Layer(MODEL_LAYER, written.digest, written.size_bytes))
-            config = write_config(written.header, written.digest, adds.yarn_factor)
+            config = write_config(written.header, written.digest, yarn)
             return self._enter(parsed, layers, config, adds.system.encode(), before_entry)
 
     def import_adapter(
@@ -235,6 +235,16 @@ class ModelStore:
         if f"sha256:{hash_file(file)}" != layer.digest:
             raise _damaged(model, "its file has changed since it was imported")
 
+    def _checked_yarn(self, asked: Yarn | None, model: Written) -> Yarn:
+        """What the model's context is stretched by. Raises StoreFault, and lets its blob go, where it cannot be."""
+        if asked is None:
+            return NO_YARN
+        try:
+            return checked(asked, model.header)
+        except ValueError as fault:
+            self._drop_unused({model.digest})
+            raise StoreFault(str(fault), bad_input=True) from None
+
     def _add_projector(self, source: Path, model: Written) -> tuple[Layer, ...]:
         """The projector's blob, in place. Raises StoreFault for a file that is none for this model."""
         try:
@@ -264,7 +274,7 @@ class ModelStore:
         own = layers[-1].digest
         try:
             present = self._find_file(name)
-            if present and self._content(present) != {layer.digest for layer in layers}:
+            if present and not self._is_same(present, layers, config):
                 raise StoreFault(f"{name.display} is another model already: 'corral models rm {name.display}' first")
             before_entry(name.display, own.removeprefix("sha256:"))
             all_layers = [*layers, *([self._add_blob(SYSTEM_LAYER, system)] if system else [])]
@@ -319,18 +329,25 @@ class ModelStore:
                 if self._blob(each.digest).stat().st_size != each.size_bytes:
                     raise ValueError("has a file of another length than it was imported with")
             base = base_of(manifest, config, self._entries()) if adapter else ""
-            factor = yarn.factor_in(config)
+            yarn = yarn_in(config)
         except (ValueError, OSError) as fault:
             raise _unusable(name, _words(fault)) from None
         own, seeing = (self._blob(extra.digest) if extra else None for extra in (adapter, sight))
         digest = sha256(data).hexdigest()
-        return StoredModel(name, digest, path.stat().st_mtime, manifest, config, file, words, own, base, seeing, factor)
+        return StoredModel(name, digest, path.stat().st_mtime, manifest, config, file, words, own, base, seeing, yarn)
 
     def _entries(self) -> Iterator[Entry]:
         """Every entry whose manifest can be read."""
         for path in self._manifest_files():
             with suppress(ValueError, OSError):
-                yield Entry(self._name_of(path), read_manifest(_read_small(path)))
+                manifest = read_manifest(_read_small(path))
+                yield Entry(self._name_of(path), manifest, self._stretch_of(manifest))
+
+    def _stretch_of(self, manifest: Manifest) -> Yarn:
+        """What the config of an entry states; none where it cannot be read."""
+        with suppress(ValueError, OSError):
+            return yarn_in(read_config(_read_small(self._blob(manifest.config.digest))))
+        return NO_YARN
 
     def _manifest_of(self, name: ModelName) -> Path:
         found = self._find_file(name)
@@ -358,6 +375,14 @@ class ModelStore:
 
     def _name_of(self, path: Path) -> ModelName:
         return parse_model_name("/".join(path.relative_to(self._manifests).parts[:2]) + f":{path.name}")
+
+    def _is_same(self, present: Path, layers: Sequence[Layer], config: bytes) -> bool:
+        """Whether an entry has these files and this stretch: what it answers with, beside its words."""
+        if self._content(present) != {layer.digest for layer in layers}:
+            return False
+        with suppress(ValueError, OSError):
+            return self._stretch_of(read_manifest(_read_small(present))) == yarn_in(read_config(config))
+        return True  # damaged, and now made anew
 
     def _content(self, path: Path) -> set[str]:
         """The digests of the files an entry is made of; none of a manifest that cannot be read."""
@@ -412,18 +437,19 @@ def _check_source(path: Path, read: Callable[[Path], GgufHeader] = read_model) -
         raise disk_fault(fault, path) from None
 
 
-def _check_yarn(path: Path, factor: float) -> None:
+def _check_yarn(asked: Yarn | None, path: Path) -> None:
+    if asked is None:
+        return
     try:
-        yarn.check_factor(factor)
-        yarn.check_file(read_header(path))
+        checked(asked, read_header(path))
     except (GgufFault, ValueError) as fault:
         raise StoreFault(f"{path}: {fault}", bad_input=True) from None
     except OSError as fault:
         raise disk_fault(fault, path) from None
 
 
-def _stretched(details: ModelDetails, factor: float) -> ModelDetails:
-    return structs.replace(details, context_length=yarn.stretched(details.context_length, factor))
+def _stretched(details: ModelDetails, yarn: Yarn) -> ModelDetails:
+    return structs.replace(details, context_length=yarn.tokens(details.context_length))
 
 
 def _read_small(path: Path) -> bytes:

@@ -147,10 +147,13 @@ class ListHolds(Arguments, frozen=True, kw_only=True):
 
 
 class ModelAct(Arguments, frozen=True, kw_only=True):
-    """A model's name and the SHA-256 of its file, 64 hex digits."""
+    """A model's name and the SHA-256 of its file, 64 hex digits. `yarn` is what its context is to be stretched by, and
+    of how many tokens (0: what the file states); "" for nothing.
+    """
 
     name: Text
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    yarn: Annotated[str, Meta(pattern=r"^([0-9.e+-]{1,16}:[0-9]{1,8})?$")] = ""
 
 
 class SearchAct(Arguments, frozen=True, kw_only=True):

@@ -16,7 +16,13 @@ Json = dict[str, Any]
 def record_import(arguments: Json, _context: ActContext) -> Outcome:
     """A model is about to be served under this name; `digest` is that of its file."""
     asked = read_arguments(arguments, ModelAct)
-    change = Change(object=f"model:{asked.name}", after_hash=asked.digest, reason=asked.reason, ticket=asked.ticket)
+    change = Change(
+        object=f"model:{asked.name}",
+        after_hash=asked.digest,
+        details={"yarn": asked.yarn} if asked.yarn else {},
+        reason=asked.reason,
+        ticket=asked.ticket,
+    )
     return Outcome(result={"recorded": asked.name}, notes=(("model.imported", change),))
 
 

@@ -10,7 +10,7 @@ from engine.store.adapter_check import alpha_of, rank_of
 from engine.store.model_details import shown_info
 from engine.store.model_store import Additions, ModelStore, StoredModel
 from engine.store.store_fault import StoreFault
-from engine.store.yarn import NONE
+from engine.store.yarn import Yarn
 from gateway.cli.admin_client import call_act
 from gateway.cli.output import BAD_INPUT, FAILED, CommandFault, emit, table
 from gateway.homes.home import open_home
@@ -33,7 +33,13 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     importing.add_argument("--adapter-of", default="", metavar="MODEL", help="FILE is a LoRA adapter of this model")
     importing.add_argument("--projector", type=Path, metavar="FILE", help="the projector that lets the model see")
     importing.add_argument(
-        "--yarn", type=float, default=NONE, metavar="FACTOR", help="stretch its context so many times, at some quality"
+        "--yarn", type=float, metavar="FACTOR", help="stretch its context so many times, at some quality"
+    )
+    importing.add_argument(
+        "--yarn-original",
+        type=_tokens,
+        metavar="TOKENS",
+        help="what is stretched (default: the context the file states)",
     )
     _add_why(importing)
     importing.set_defaults(run=import_model)
@@ -67,20 +73,38 @@ def import_model(arguments: argparse.Namespace) -> int:
 
 def _import(store: ModelStore, arguments: argparse.Namespace) -> StoredModel:
     file, name, progress = arguments.file, arguments.name, _Progress(arguments.json)
+    asked = _asked_yarn(arguments)
 
     def record(name: str, digest: str) -> None:
-        _record(arguments, "models.import", name, digest)
+        _record(
+            arguments, "models.import", name, digest, yarn=f"{asked.factor:g}:{asked.original_tokens}" if asked else ""
+        )
 
     if (base := arguments.adapter_of) and arguments.projector:
         raise CommandFault(
             "--projector belongs to a model, --adapter-of to an adapter: give one of them", status=BAD_INPUT
         )
-    if base and arguments.yarn != NONE:
+    if arguments.yarn is None and arguments.yarn_original is not None:
+        raise CommandFault("--yarn-original says what --yarn stretches: give that too", status=BAD_INPUT)
+    if base and arguments.yarn is not None:
         raise CommandFault("--yarn belongs to a model: its adapters run with it as it is", status=BAD_INPUT)
     if base:
         return store.import_adapter(file, name, base, progress, system=arguments.system, before_entry=record)
-    adds = Additions(arguments.system, arguments.projector, arguments.yarn)
+    adds = Additions(arguments.system, arguments.projector, asked)
     return store.import_gguf(file, name, progress, adds=adds, before_entry=record)
+
+
+def _tokens(text: str) -> int:
+    tokens = int(text)
+    if tokens < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return tokens
+
+
+def _asked_yarn(arguments: argparse.Namespace) -> Yarn | None:
+    if arguments.yarn is None:
+        return None
+    return Yarn(arguments.yarn, arguments.yarn_original or 0)
 
 
 def list_models(arguments: argparse.Namespace) -> int:
@@ -112,7 +136,7 @@ def show_model(arguments: argparse.Namespace) -> int:
         adapter = store.adapter_header(model) if model.base else None
     except StoreFault as fault:
         raise _fault(fault) from None
-    info = shown_info(header)
+    info = shown_info(header, model.yarn)
     own = {"rank": rank_of(adapter), "alpha": alpha_of(adapter)} if adapter else {}
     told = [*_description(model, card), *(f"{key}: {value:g}" for key, value in own.items())]
     lines = [*told, "", *(f"{key}: {value}" for key, value in sorted(info.items()))]
@@ -136,9 +160,9 @@ def remove_model(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _record(arguments: argparse.Namespace, act: str, name: str, digest: str) -> None:
+def _record(arguments: argparse.Namespace, act: str, name: str, digest: str, **more: str) -> None:
     """Have the log say it first. Raises CommandFault when it cannot; nothing is changed then."""
-    told = {"name": name, "digest": digest, "reason": arguments.reason, "ticket": arguments.ticket}
+    told = {"name": name, "digest": digest, "reason": arguments.reason, "ticket": arguments.ticket, **more}
     call_act(open_home(arguments.home), act, told)
 
 
@@ -169,7 +193,8 @@ def _card_json(card: ModelCard) -> dict[str, Any]:
 def _beside_json(model: StoredModel) -> dict[str, Any]:
     """The digests of the files beside the model's own (an adapter's, a projector's), and what stretches its context."""
     beside = {"adapter_digest": model.manifest.adapter, "projector_digest": model.manifest.projector}
-    stretch = {"yarn_factor": model.yarn_factor} if model.yarn_factor != NONE else {}
+    yarn = model.yarn
+    stretch = {"yarn_factor": yarn.factor, "yarn_original_tokens": yarn.original_tokens} if yarn.stretches else {}
     return {name: layer.digest for name, layer in beside.items() if layer} | stretch
 
 
@@ -192,6 +217,7 @@ def _card_table(cards: list[ModelCard]) -> str:
 
 
 def _description(model: StoredModel, card: ModelCard) -> list[str]:
+    yarn = model.yarn
     return [
         f"name: {card.name}",
         f"digest: {card.digest}",
@@ -200,7 +226,7 @@ def _description(model: StoredModel, card: ModelCard) -> list[str]:
         f"file: {model.file}",
         *([f"adapter of: {model.base}", f"adapter file: {model.adapter}"] if model.base else []),
         *([f"projector file: {model.projector}"] if model.projector else []),
-        *([f"context stretched by YaRN: {model.yarn_factor:g} times"] if model.yarn_factor != NONE else []),
+        *([f"context stretched by YaRN: {yarn.factor:g} times {yarn.original_tokens}"] if yarn.stretches else []),
     ]
 
 

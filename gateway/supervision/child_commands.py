@@ -84,7 +84,7 @@ def engine_environment(threads: int = 1) -> dict[str, str]:
 
 
 def _preparer_arguments(process: ProcessPlan) -> dict[str, object]:
-    return {"timeout-s": process.timeout_s}
+    return {"timeout-s": process.timeout_s, "yarn": str(process.yarn)}
 
 
 def _worker_arguments(process: ProcessPlan) -> dict[str, object]:
@@ -100,7 +100,7 @@ def _worker_arguments(process: ProcessPlan) -> dict[str, object]:
         "cpu-expert-layers": process.cpu_expert_layers,
         "weights": "mapped" if process.mapped_weights else "read",
         "idle-bytes": process.idle_bytes,
-        "yarn-factor": process.yarn_factor,
+        "yarn": str(process.yarn),
     }
 
 

@@ -54,7 +54,7 @@ def served_models(store: ModelStore, entries: Iterable[InStore], settings: Engin
 def read_size(store: ModelStore, entry: InStore) -> ModelSize:
     """What the model takes. Raises PlanFault with file and remedy, and StoreFault for a damaged header."""
     try:
-        return model_size_of(store.header(entry), entry.yarn_factor)
+        return model_size_of(store.header(entry), entry.yarn)
     except SizeFault as fault:
         name = entry.name.display
         raise PlanFault(

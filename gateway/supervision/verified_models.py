@@ -37,7 +37,7 @@ class FileFacts(Struct, frozen=True):
 
 
 Memory = dict[str, tuple[str, FileFacts]]
-"""By path: the digest that was verified, and the file's facts at that time."""
+"""By name and path, for a file may have several names: the digest that was verified, and the file's facts then."""
 
 
 def verify_once(models: Iterable[Stored], memory_file: Path, verify: Callable[[str], object]) -> None:
@@ -50,9 +50,10 @@ def verify_once(models: Iterable[Stored], memory_file: Path, verify: Callable[[s
     for model in models:
         # Facts first: a file changed while it is hashed differs from them at the next start.
         entry = (model.card.digest, _facts(model.model_file))
-        if memory.get(model.model_file) != entry:
+        place = f"{model.card.name} {model.model_file}"
+        if memory.get(place) != entry:
             verify(model.card.name)
-        verified[model.model_file] = entry
+        verified[place] = entry
     _write(memory_file, verified)
 
 

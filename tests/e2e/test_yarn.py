@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from engine.batching.batch import Batch
 from engine.batching.llama_backend import LlamaBackend
 from engine.model_options import ModelOptions
+from engine.store.yarn import NO_YARN, Yarn
 from tests.e2e.serving import Corral
 from tests.unit.engine.tiny_vision import CONTEXT_TOKENS, write_text_model
 
@@ -19,7 +20,7 @@ TOKENS = CONTEXT_TOKENS + 100
 LONG = "long " * (TOKENS // 5)
 
 
-def logits(file: Path, factor: float = 1.0) -> NDArray[np.float32]:
+def logits(file: Path, yarn: Yarn = NO_YARN) -> NDArray[np.float32]:
     """Of the last of so many tokens, and of one near the beginning."""
     backend = LlamaBackend(
         file,
@@ -27,7 +28,7 @@ def logits(file: Path, factor: float = 1.0) -> NDArray[np.float32]:
         context_tokens=2 * CONTEXT_TOKENS,
         batch_tokens=TOKENS,
         threads=1,
-        options=ModelOptions(yarn_factor=factor),
+        options=ModelOptions(yarn=yarn),
     )
     batch = Batch(TOKENS, 1)
     ids = np.arange(TOKENS, dtype=np.int32) % 200 + 3
@@ -49,16 +50,31 @@ def test_it_computes_what_a_file_does_that_states_it(tmp_path: Path) -> None:
         llama__rope__scaling__original_context_length=CONTEXT_TOKENS,
         llama__context_length=int(FACTOR) * CONTEXT_TOKENS,
     )
-    stretched = logits(plain, FACTOR)
+    stretched = logits(plain, Yarn(FACTOR))
     assert np.isfinite(stretched).all()
     np.testing.assert_allclose(stretched, logits(stating), rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_that_states_more_than_it_was_trained_on(tmp_path: Path) -> None:
+    """As Qwen3's do: 40,960 where 32,768 are to be stretched. (Much more here: small heads have few dimensions.)"""
+    shipped = write_text_model(tmp_path / "shipped.gguf", llama__context_length=8 * CONTEXT_TOKENS)
+    stating = write_text_model(
+        tmp_path / "stating.gguf",
+        llama__rope__scaling__type="yarn",
+        llama__rope__scaling__factor=FACTOR,
+        llama__rope__scaling__original_context_length=CONTEXT_TOKENS,
+        llama__context_length=int(FACTOR) * CONTEXT_TOKENS,
+    )
+    as_trained = logits(shipped, Yarn(FACTOR, CONTEXT_TOKENS))
+    np.testing.assert_allclose(as_trained, logits(stating), rtol=1e-4, atol=1e-4)
+    assert np.abs(as_trained - logits(shipped, Yarn(FACTOR))).max() > 1e-4
 
 
 def test_it_costs_short_prompts_too(tmp_path: Path) -> None:
     """Which is why it is a model of its own."""
     plain = write_text_model(tmp_path / "plain.gguf", llama__context_length=int(FACTOR) * CONTEXT_TOKENS)
     as_trained = write_text_model(tmp_path / "as_trained.gguf")
-    short, long = np.abs(logits(as_trained, FACTOR) - logits(plain)).max(axis=1)
+    short, long = np.abs(logits(as_trained, Yarn(FACTOR)) - logits(plain)).max(axis=1)
     assert short > 1e-3, "a token near the beginning"
     assert long > 1e-3
 

@@ -75,6 +75,7 @@ class FakeBackend:
         self.cells = 0
         self.idle_bytes = 0
         self.tile_rows = 0
+        self.row_block = 16
         self.ends = ends
         self.reuses_prefixes = reuses_prefixes
         self.cuts = True

@@ -115,6 +115,10 @@ def test_a_step_beside_others_has_whole_blocks_where_that_leaves_the_least() -> 
     pace.observe(decode_rows=4, prefill_rows=30, took_ns=70 * MS)  # 1 ms a row, so 60 are affordable
     pace.observe(decode_rows=4, prefill_rows=60, took_ns=100 * MS)  # and as many were fine
     assert [pace.rows(count, 0) for count in (4, 11, 30)] == [64 - 4, 64 - 11, 80 - 30]
+    singly = PrefillPace(512, row_block=1)
+    for decode_rows, prefill_rows, took_ns in ((11, 0, 40), (4, 0, 40), (4, 30, 70), (4, 60, 100)):
+        singly.observe(decode_rows=decode_rows, prefill_rows=prefill_rows, took_ns=took_ns * MS)
+    assert singly.rows(11, 0) == 60, "no number of rows is better than the next"
     slow = PrefillPace(512)
     slow.observe(decode_rows=6, prefill_rows=0, took_ns=40 * MS)
     slow.observe(decode_rows=6, prefill_rows=8, took_ns=200 * MS)

@@ -6,6 +6,7 @@ import pytest
 from engine.store.adapter_entry import Entry, adapter_layers, base_of, write_adapter_config
 from engine.store.manifest import ADAPTER_LAYER, CONFIG_TYPE, MODEL_LAYER, Layer, Manifest
 from engine.store.model_name import parse_model_name
+from engine.store.yarn import NO_YARN, Yarn, written
 
 CONFIG = Layer(CONFIG_TYPE, "sha256:" + "c" * 64, 10)
 MODEL = Layer(MODEL_LAYER, "sha256:" + "a" * 64, 1000)
@@ -14,8 +15,8 @@ ADAPTER = Layer(ADAPTER_LAYER, "sha256:" + "b" * 64, 50)
 OWN = Manifest(CONFIG, (MODEL, ADAPTER))
 
 
-def entry(name: str, *layers: Layer) -> Entry:
-    return Entry(parse_model_name(name), Manifest(CONFIG, layers))
+def entry(name: str, *layers: Layer, yarn: Yarn = NO_YARN) -> Entry:
+    return Entry(parse_model_name(name), Manifest(CONFIG, layers), yarn)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,20 @@ def entry(name: str, *layers: Layer) -> Entry:
     ],
 )
 def test_the_base_is_the_plain_entry_of_the_same_file(config: dict[str, Any], entries: list[Entry], found: str) -> None:
+    assert base_of(OWN, config, entries) == found
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({}, "t:latest"),
+        ({"base_name": "t:128k"}, "t:128k"),
+        (written(Yarn(4.0, 256)), "t:128k"),
+        (written(Yarn(2.0, 256)), "t:128k"),  # neither is: the first by name
+    ],
+)
+def test_of_two_names_over_one_file_the_adapter_has_the_one_it_was_made_for(config: dict[str, Any], found: str) -> None:
+    entries = [entry("t:128k", MODEL, yarn=Yarn(4.0, 256)), entry("t:latest", MODEL)]
     assert base_of(OWN, config, entries) == found
 
 

@@ -1,6 +1,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,13 @@ def test_progress_is_for_terminals_and_large_files(
     assert capsys.readouterr().err == ""
 
 
+def imported(home: Path) -> list[dict[str, Any]]:
+    """The records of imports, oldest first."""
+    log = max((home / "audit").glob("*/*.jsonl")).read_text()
+    told = [opened_record(home, line) for line in log.splitlines()]
+    return [entry for entry in told if entry["event"] == "model.imported"]
+
+
 def test_the_log_says_it_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(home, "import", str(home.parent / "m.gguf"), "tiny", "--reason", "wanted", "--ticket", "T-1")
     run(home, "rm", "tiny")
@@ -161,18 +169,28 @@ def test_a_context_is_stretched_under_a_name_of_its_own(
     told = json.loads(capsys.readouterr().out)
     assert (told["context_length"], told["yarn_factor"]) == (4096, 4.0)
     assert run(home, "show", "tiny:long") == 0
-    assert "context stretched by YaRN: 4 times" in capsys.readouterr().out
+    assert "context stretched by YaRN: 4 times 1024" in capsys.readouterr().out
+    assert run(home, "import", model, "tiny:longer", "--yarn", "4", "--yarn-original", "512", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["context_length"] == 2048
+    assert [entry["change"].get("details") for entry in imported(home)] == [None, {"yarn": "4:0"}, {"yarn": "4:512"}]
     assert run(home, "show", "tiny") == 0
     assert "YaRN" not in capsys.readouterr().out
     for more, why in (
         (("--yarn", "0.5"), "must be above 1 and at most 64"),
+        (("--yarn", "1"), "must be above 1 and at most 64"),
+        (("--yarn", "4", "--yarn-original", "4096"), "must be 64 to 1024, the file's own"),
+        (("--yarn-original", "512"), "says what --yarn stretches"),
         (("--yarn", "2", "--adapter-of", "tiny"), "belongs to a model"),
     ):
         with pytest.raises(CommandFault, match=why) as refused:
             run(home, "import", model, "x", *more)
         assert refused.value.status == BAD_INPUT
     assert run(home, "list", "--json") == 0
-    assert {each["name"] for each in json.loads(capsys.readouterr().out)} == {"tiny:latest", "tiny:long"}
+    assert {each["name"] for each in json.loads(capsys.readouterr().out)} == {
+        "tiny:latest",
+        "tiny:long",
+        "tiny:longer",
+    }
 
 
 def test_a_model_with_a_projector_sees(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from engine.store.yarn import Yarn
 from gateway.supervision import child_commands
 from gateway.supervision.child_commands import ROOT, engine_command, gateway_command, with_tls_groups
 from tests.unit.engine.engine_process_fake import process_plan
@@ -15,7 +16,9 @@ def pairs(argv: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_a_worker_is_told_all_it_needs_and_given_its_socket_only() -> None:
-    command = engine_command(process_plan(Path("/run/w.sock"), "embedding", threads=3), listen_fd=7)
+    command = engine_command(
+        process_plan(Path("/run/w.sock"), "embedding", threads=3, yarn=Yarn(4.0, 256)), listen_fd=7
+    )
     assert command.argv[3] == "engine.worker"
     assert pairs(command.argv) == {
         "--model-file": "/none",
@@ -31,7 +34,7 @@ def test_a_worker_is_told_all_it_needs_and_given_its_socket_only() -> None:
         "--gpu-layers": "0",
         "--cpu-expert-layers": "0",
         "--idle-bytes": "0",
-        "--yarn-factor": "1.0",
+        "--yarn": "4.0:256",
         "--weights": "mapped",
         "--memory-bytes": "1",
         "--listen-fd": "7",
@@ -52,6 +55,7 @@ def test_a_preparer_has_its_own_arguments() -> None:
         "--memory-bytes",
         "--listen-fd",
         "--sandbox",
+        "--yarn",
     }
 
 

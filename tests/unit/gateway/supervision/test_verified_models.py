@@ -35,6 +35,15 @@ def test_a_second_start_hashes_nothing(tmp_path: Path, files: list[Path]) -> Non
     assert memory.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_with_two_names_is_remembered_under_both(tmp_path: Path, files: list[Path]) -> None:
+    plain, memory = model(files[0]), tmp_path / "verified.json"
+    stretched = msgspec.structs.replace(
+        plain, card=msgspec.structs.replace(plain.card, name="one:long", digest="b" * 64)
+    )
+    assert hashed([plain, stretched], memory) == ["one:latest", "one:long"]
+    assert hashed([plain, stretched], memory) == []
+
+
 def test_a_changed_file_is_hashed_again_even_with_its_times_put_back(tmp_path: Path, files: list[Path]) -> None:
     models, memory = [model(path) for path in files], tmp_path / "verified.json"
     hashed(models, memory)

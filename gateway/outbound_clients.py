@@ -7,7 +7,7 @@ judged as one that stands in the files (policies/addresses/egress.py has the rul
 from pathlib import Path
 
 from gateway.configuration.called_hosts import called_place
-from gateway.homes.plain_file import open_plain
+from gateway.homes.plain_file import read_secret_line
 from gateway.outbound import Outbound, OutboundFault, Way
 from policies.addresses.egress import Egress, EgressHost, NotNamed
 
@@ -70,13 +70,12 @@ class OutboundClients:
     def _login(self, name: str) -> tuple[str, str]:
         path = self._home / name
         try:
-            with open_plain(path) as file:
-                text = file.read(MAX_LOGIN_BYTES + 1).decode("ascii", "replace").strip()
+            user, password = read_secret_line(path, MAX_LOGIN_BYTES).split(":", 1)
         except OSError as fault:
             raise _unusable(path, fault) from None
-        user, colon, password = text.partition(":")
-        if not colon or not text.isascii() or not text.isprintable() or len(text) > MAX_LOGIN_BYTES:
-            raise OutboundFault(f"{path} must hold user:password in one line, of {MAX_LOGIN_BYTES} characters at most")
+        except ValueError:
+            what = f"user:password in one line, of {MAX_LOGIN_BYTES} characters at most"
+            raise OutboundFault(f"{path} must hold {what}") from None
         return user, password
 
 

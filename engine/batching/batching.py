@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from engine.batching.adapter_groups import AdapterGroups
@@ -184,9 +185,13 @@ class Batching:
         return any(slot.state is SlotState.PREFILL for slot in self._table.of(owner, request_id))
 
     def counters(self) -> Counters:
-        self._totals.adapter_changes = self._adapters.changes
-        self._totals.idle_bytes, self._totals.idle_moves = self._table.idle_bytes, self._table.idle_moves
-        return self._totals.counters(self._table.busy)
+        table = self._table
+        return structs.replace(
+            self._totals.counters(table.busy),
+            adapter_changes=self._adapters.changes,
+            idle_bytes=table.idle_bytes,
+            idle_moves=table.idle_moves,
+        )
 
     # ---- a step
 

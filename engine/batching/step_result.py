@@ -34,11 +34,8 @@ class Totals(msgspec.Struct, kw_only=True):
     started: int = 0
     ended: int = 0
     cancelled: int = 0
-    adapter_changes: int = 0
     parked: int = 0
     recomputed_tokens: int = 0
-    idle_bytes: int = 0
-    idle_moves: int = 0
 
     def counters(self, busy_slots: int) -> Counters:
         return Counters(busy_slots=busy_slots, **msgspec.structs.asdict(self))

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -175,11 +176,11 @@ class ModelStore:
         raises goes on to the caller, and nothing is left behind.
         """
         parsed = _parse(name)
-        _check_source(path)
-        _check_yarn(adds.yarn, path)  # before gigabytes are copied
+        read = partial(_read_stretchable, asked=adds.yarn)
+        _check_source(path, read)
         with self._locked():
-            written = write_blob(path, self._blobs, progress or _no_progress)
-            yarn = self._checked_yarn(adds.yarn, written)
+            written = write_blob(path, self._blobs, progress or _no_progress, read)
+            yarn = checked(adds.yarn, written.header) if adds.yarn is not None else NO_YARN
             sight = self._add_projector(adds.projector, written) if adds.projector else ()
             layers = (*sight, Layer(MODEL_LAYER, written.digest, written.size_bytes))
             config = write_config(written.header, written.digest, yarn)
@@ -234,16 +235,6 @@ class ModelStore:
     def _verify(model: StoredModel, file: Path, layer: Layer) -> None:
         if f"sha256:{hash_file(file)}" != layer.digest:
             raise _damaged(model, "its file has changed since it was imported")
-
-    def _checked_yarn(self, asked: Yarn | None, model: Written) -> Yarn:
-        """What the model's context is stretched by. Raises StoreFault, and lets its blob go, where it cannot be."""
-        if asked is None:
-            return NO_YARN
-        try:
-            return checked(asked, model.header)
-        except ValueError as fault:
-            self._drop_unused({model.digest})
-            raise StoreFault(str(fault), bad_input=True) from None
 
     def _add_projector(self, source: Path, model: Written) -> tuple[Layer, ...]:
         """The projector's blob, in place. Raises StoreFault for a file that is none for this model."""
@@ -377,21 +368,16 @@ class ModelStore:
         return parse_model_name("/".join(path.relative_to(self._manifests).parts[:2]) + f":{path.name}")
 
     def _is_same(self, present: Path, layers: Sequence[Layer], config: bytes) -> bool:
-        """Whether an entry has these files and this stretch: what it answers with, beside its words."""
-        if self._content(present) != {layer.digest for layer in layers}:
-            return False
-        with suppress(ValueError, OSError):
-            return self._stretch_of(read_manifest(_read_small(present))) == yarn_in(read_config(config))
-        return True  # damaged, and now made anew
-
-    def _content(self, path: Path) -> set[str]:
-        """The digests of the files an entry is made of; none of a manifest that cannot be read."""
+        """Whether an entry has these files and this stretch: what it answers with, beside its words. One whose manifest
+        cannot be read is another.
+        """
         try:
-            manifest = read_manifest(_read_small(path))
+            manifest = read_manifest(_read_small(present))
             parts = (manifest.model, manifest.adapter, manifest.projector)
-            return {layer.digest for layer in parts if layer}
         except ValueError:
-            return set()
+            return False
+        same_files = {part.digest for part in parts if part} == {layer.digest for layer in layers}
+        return same_files and self._stretch_of(manifest) == yarn_in(read_config(config))
 
     def _place(self, name: ModelName) -> Path:
         return self._manifests / name.namespace / name.model / name.tag
@@ -437,15 +423,15 @@ def _check_source(path: Path, read: Callable[[Path], GgufHeader] = read_model) -
         raise disk_fault(fault, path) from None
 
 
-def _check_yarn(asked: Yarn | None, path: Path) -> None:
-    if asked is None:
-        return
-    try:
-        checked(asked, read_header(path))
-    except (GgufFault, ValueError) as fault:
-        raise StoreFault(f"{path}: {fault}", bad_input=True) from None
-    except OSError as fault:
-        raise disk_fault(fault, path) from None
+def _read_stretchable(path: Path, asked: Yarn | None) -> GgufHeader:
+    """The header of a model that can be stretched as it is asked. Raises GgufFault, OSError."""
+    header = read_model(path)
+    if asked is not None:
+        try:
+            checked(asked, header)
+        except ValueError as fault:
+            raise GgufFault(str(fault)) from None
+    return header
 
 
 def _stretched(details: ModelDetails, yarn: Yarn) -> ModelDetails:

@@ -13,7 +13,7 @@ from gateway.configuration.store_url import read_store_url
 from gateway.configuration.tls_checks import certificate_misfits, tls_misfits
 from gateway.configuration.yaml_tree import Misfit, Path
 from policies.addresses.egress import Egress
-from policies.addresses.host_names import one_spelling, read_host_names
+from policies.addresses.host_names import read_host_names
 from policies.addresses.networks import is_loopback_host, read_address
 from policies.addresses.trusted_proxies import read_proxy
 from policies.addresses.web_origin import read_origins
@@ -192,8 +192,8 @@ def _store(store: StoreSettings, path: Path) -> Iterator[Misfit]:
 def _store_bundle(store: StoreSettings, egress: Egress) -> Iterator[Misfit]:
     """A bundle under `egress.hosts` is not the store's, and the system's authorities are not to step in unseen."""
     place = called_place(store.url)
-    named = {each.place for each in egress.hosts if each.ca_file is not None}
-    if store.ca_file is None and place is not None and (one_spelling(place[1]), place[2]) in named:
+    named = egress.entry(*place[1:]) if place is not None else None
+    if store.ca_file is None and named is not None and named.ca_file is not None:
         yield Misfit(("store", "ca_file"), "is required here: the ca_file under egress.hosts is not for the store")
 
 

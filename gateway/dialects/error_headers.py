@@ -93,9 +93,15 @@ def retry_after(error: Exception | None) -> Headers:
             return ()
         case RateLimited() | QuotaExceeded() | Overloaded() | NoCapacity() | CallerKillsWorkers():
             wait_s = min(max(error.retry_after_s or 0.0, LEAST_RETRY_AFTER_S), MAX_RETRY_AFTER_S)
-        case WorkerDied() | UpstreamFailed() | ModelNotReady() | SlotTaken() | PolicyUnavailable() | AuditUnavailable():
-            wait_s = RESTART_S
-        case ModelsNotListed():
+        case (
+            WorkerDied()
+            | UpstreamFailed()
+            | ModelNotReady()
+            | ModelsNotListed()
+            | SlotTaken()
+            | PolicyUnavailable()
+            | AuditUnavailable()
+        ):
             wait_s = RESTART_S
         case _:
             return ()

@@ -19,5 +19,18 @@ def open_plain(path: Path) -> BinaryIO:
     raise OSError(errno.EINVAL, "is not a file", str(path))
 
 
+def read_secret_line(path: Path, most_bytes: int) -> str:
+    """The one line of printable ASCII that a file holds, blanks around it taken away.
+
+    Raises OSError as `open_plain`, UnicodeDecodeError for what is not ASCII, and ValueError for a file that is empty,
+    of several lines, or longer.
+    """
+    with open_plain(path) as file:
+        text = file.read(most_bytes + 1).decode("ascii").strip()
+    if not text or not text.isprintable() or len(text) > most_bytes:
+        raise ValueError("not one line")
+    return text
+
+
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)

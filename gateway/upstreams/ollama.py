@@ -34,7 +34,7 @@ AnswerT = TypeVar("AnswerT")
 
 COUNTS_PATH = "/corral/counts"
 MAX_COUNT_BYTES = 64 * 1024
-COUNT_S = ASK_S = 10.0
+ASK_S = 10.0
 """For a whole answer: lists and descriptions are at hand, and a server that drips one is as good as away."""
 LISTED_WITHIN_S = 60.0
 """What a server that starts together with this gateway may take until its models count as all there are."""
@@ -102,7 +102,7 @@ class OllamaUpstream:
     async def count(self) -> UpstreamCount | None:
         """What a second Corral says it has served; None when it does not say."""
         try:
-            answer = await self._outbound.fetch("GET", COUNTS_PATH, max_body_bytes=MAX_COUNT_BYTES, total_s=COUNT_S)
+            answer = await self._outbound.fetch("GET", COUNTS_PATH, max_body_bytes=MAX_COUNT_BYTES, total_s=ASK_S)
             return msgspec.json.decode(answer, type=UpstreamCount)
         except (OutboundRefused, OutboundFault, msgspec.MsgspecError, RecursionError):
             return None

@@ -94,16 +94,20 @@ class Egress:
         """How to call `host` by `scheme`: https, http, syslog+tls, rediss or redis. None: straight. Raises NotNamed."""
         if self._is_free(host):
             return None
+        found = self.entry(host, port)
+        if found is None:
+            raise NotNamed(f"calls {_shown(host, port)}, which is not under egress.hosts of config.yaml: add it there")
+        if found.proxy is not None and scheme != "https":
+            raise NotNamed(
+                f"calls {_shown(host, port)} by {scheme}, but its proxy under egress.hosts is for https alone: "
+                "call it by https, or leave out the proxy"
+            )
+        return found
+
+    def entry(self, host: str, port: int) -> EgressHost | None:
+        """What the list says of `host`; None where it says nothing."""
         place = (one_spelling(host), port)
-        for each in self.hosts:
-            if each.place == place:
-                if each.proxy is not None and scheme != "https":
-                    raise NotNamed(
-                        f"calls {_shown(place)} by {scheme}, but its proxy under egress.hosts is for https alone: "
-                        "call it by https, or leave out the proxy"
-                    )
-                return each
-        raise NotNamed(f"calls {_shown(place)}, which is not under egress.hosts of config.yaml: add it there")
+        return next((each for each in self.hosts if each.place == place), None)
 
     def _is_free(self, host: str) -> bool:
         return not self.bounds or is_loopback_host(host.removeprefix("[").removesuffix("]"))
@@ -123,6 +127,6 @@ class Anywhere(Egress):
 ANYWHERE = Anywhere(hosts=())
 
 
-def _shown(place: tuple[str, int]) -> str:
-    host, port = place
+def _shown(host: str, port: int) -> str:
+    host = one_spelling(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

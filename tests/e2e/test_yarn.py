@@ -41,32 +41,30 @@ def logits(file: Path, yarn: Yarn = NO_YARN) -> NDArray[np.float32]:
     return found
 
 
-def test_it_computes_what_a_file_does_that_states_it(tmp_path: Path) -> None:
-    plain = write_text_model(tmp_path / "plain.gguf")
+def stated_logits(folder: Path) -> NDArray[np.float32]:
+    """Of a file that states the scaling itself."""
     stating = write_text_model(
-        tmp_path / "stating.gguf",
+        folder / "stating.gguf",
         llama__rope__scaling__type="yarn",
         llama__rope__scaling__factor=FACTOR,
         llama__rope__scaling__original_context_length=CONTEXT_TOKENS,
         llama__context_length=int(FACTOR) * CONTEXT_TOKENS,
     )
+    return logits(stating)
+
+
+def test_it_computes_what_a_file_does_that_states_it(tmp_path: Path) -> None:
+    plain = write_text_model(tmp_path / "plain.gguf")
     stretched = logits(plain, Yarn(FACTOR))
     assert np.isfinite(stretched).all()
-    np.testing.assert_allclose(stretched, logits(stating), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(stretched, stated_logits(tmp_path), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_that_states_more_than_it_was_trained_on(tmp_path: Path) -> None:
     """As Qwen3's do: 40,960 where 32,768 are to be stretched. (Much more here: small heads have few dimensions.)"""
     shipped = write_text_model(tmp_path / "shipped.gguf", llama__context_length=8 * CONTEXT_TOKENS)
-    stating = write_text_model(
-        tmp_path / "stating.gguf",
-        llama__rope__scaling__type="yarn",
-        llama__rope__scaling__factor=FACTOR,
-        llama__rope__scaling__original_context_length=CONTEXT_TOKENS,
-        llama__context_length=int(FACTOR) * CONTEXT_TOKENS,
-    )
     as_trained = logits(shipped, Yarn(FACTOR, CONTEXT_TOKENS))
-    np.testing.assert_allclose(as_trained, logits(stating), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(as_trained, stated_logits(tmp_path), rtol=1e-4, atol=1e-4)
     assert np.abs(as_trained - logits(shipped, Yarn(FACTOR))).max() > 1e-4
 
 

@@ -8,7 +8,7 @@ from gateway.configuration.settings import Config, StoreSettings
 from gateway.console.oidc.login_store import LoginStore, OwnLogins
 from gateway.console.oidc.provider_link import ProviderLink
 from gateway.console.oidc.redis_logins import RedisLogins
-from gateway.homes.plain_file import open_plain
+from gateway.homes.plain_file import read_secret_line
 from gateway.limits.redis_connection import connections_to
 from gateway.limits.redis_link import RedisLink
 from gateway.outbound_clients import OutboundClients
@@ -53,14 +53,14 @@ def read_secret(path: Path) -> str:
     That nobody else can read it is asked before the start (`gateway.supervision.startup_files`).
     """
     try:
-        with open_plain(path) as file:
-            secret = file.read(MAX_SECRET_BYTES + 1).decode("ascii").strip()
+        return read_secret_line(path, MAX_SECRET_BYTES)
     except (OSError, UnicodeDecodeError) as fault:
         cause = fault.strerror if isinstance(fault, OSError) else "it is not ASCII"
         raise ClientSecretFault(f"console.oidc.client_secret_file {path} cannot be read: {cause}") from None
-    if not secret or not secret.isprintable() or len(secret) > MAX_SECRET_BYTES:
-        raise ClientSecretFault(f"console.oidc.client_secret_file {path} must hold the client's secret and no more")
-    return secret
+    except ValueError:
+        raise ClientSecretFault(
+            f"console.oidc.client_secret_file {path} must hold the client's secret and no more"
+        ) from None
 
 
 def _logins(store: StoreSettings | None, home: Path) -> LoginStore:
